@@ -6,7 +6,7 @@
 # make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
 # make bench-ledger  the database's frequent queries with a million past instances
 # make bench-idle    what looks at the use of 2,000 instances cost; 10,000 simulated sessions
-# make bench-scale  one hub with many accounts, running servers, a queue and open desks; BENCH=--full: docs/scale.md
+# make bench-scale   one hub with many accounts, running servers, a queue and open desks; BENCH=--full: docs/scale.md
 # make bench-logins  10,000 bad logins in a minute beside a user's requests and starts
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md

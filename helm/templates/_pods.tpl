@@ -132,7 +132,7 @@ cookies desk ledger-url link people proxy slots steward
 {{- if or (include "freepool.loginByProvider" .) (include "freepool.keepsAuthState" .) }} crypt-keys{{ end -}}
 {{- end }}
 
-{{/* Whether an authenticator keeps, encrypted, what it learns of people. A Secret of yours may lack the key: then name it. */}}
+{{/* Whether an authenticator in hub.config keeps auth state, which JupyterHub encrypts with the key crypt-keys */}}
 {{- define "freepool.keepsAuthState" -}}
 {{- range $section, $options := .Values.hub.config -}}
 {{- if and (kindIs "map" $options) (get $options "enable_auth_state") }}yes{{ end -}}

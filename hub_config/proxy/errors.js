@@ -1,5 +1,5 @@
-// What a client gets where hub, desk or notebook does not answer: a page of the desk's, and a page that needs nobody
-// where the desk is away, too. Programs get JSON.
+// What a client gets where hub, desk or notebook does not answer: a page of the desk's, or away.html where the desk does
+// not answer either. Programs get JSON.
 
 import fs from "node:fs";
 import http from "node:http";
@@ -47,7 +47,7 @@ export const languageOf = (req) =>
  * @param {number} status
  * @returns {Answer}
  */
-export const staticAnswer = (req, status) => {
+const staticAnswer = (req, status) => {
   const headers = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Retry-After": "5" };
   if (!isPage(req)) {
     // As JupyterHub's API writes errors, and as the desk's does.

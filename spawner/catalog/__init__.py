@@ -1,6 +1,7 @@
 """The catalog: the flavors, images, examples and limits on offer, in one YAML file."""
 
 from spawner.catalog.allowances import AllowanceClass, Allowances, FlavorAllowance, Week
+from spawner.catalog.cached_models import Model, Source
 from spawner.catalog.model import (
     FILE_VARIABLES,
     OURS_TO_DECIDE,
@@ -19,14 +20,12 @@ from spawner.catalog.model import (
     Queue,
     Warm,
 )
-from spawner.catalog.models import DEFAULT_REVISIONS, Model, Source
 from spawner.catalog.parts import LONGEST_ECHO, Part, Text, echo
 from spawner.catalog.policies import Denial, Rights, groups_for, rights_of
 from spawner.catalog.reading import load_catalog
 from spawner.catalog.sessions import Sessions
 
 __all__ = [
-    "DEFAULT_REVISIONS",
     "FILE_VARIABLES",
     "LONGEST_ECHO",
     "OURS_TO_DECIDE",

@@ -13,9 +13,9 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import ByteSize, Field, field_validator, model_validator
 
 from spawner.catalog.allowances import Allowances, FlavorAllowance, Hours
+from spawner.catalog.cached_models import Model
 from spawner.catalog.idle import Idle, IdleChoice, in_short, rules_of
 from spawner.catalog.keep import Keep
-from spawner.catalog.models import Model
 from spawner.catalog.parts import Identifier, Part, Text, echo
 from spawner.catalog.sessions import Sessions
 from spawner.errors import BadOption

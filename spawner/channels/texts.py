@@ -160,7 +160,7 @@ class Writer:
         reason = str(params.get("reason"))
         what = END_TEXTS[EndReason(reason)].what if reason in set(EndReason) else "Your notebook has ended."
         first = translations(language).together(tell(what), tell("Machine type: {flavor}.", flavor=flavor))
-        paragraphs = [first, tell("What became of your files, and a new start: {url}", url=self.desk_url)]
+        paragraphs = [first, tell("See what happened to your files, or start again: {url}", url=self.desk_url)]
         return _Words(tell("Your notebook has ended"), paragraphs, self.desk_url)
 
     def _paid(self, tell: Tell, params: Mapping[str, Any]) -> _Words:

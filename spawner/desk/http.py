@@ -28,7 +28,7 @@ from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance
 from spawner.desk.problems import Problem, describe_error, title_of
 from spawner.desk.report_view import make_report
 from spawner.desk.streams import MOST, Streams
-from spawner.desk.terms.check import accept_path, needs_acceptance, not_accepted
+from spawner.desk.terms.check import accept_path, needs_acceptance
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.i18n import LANGUAGE_NAMES
@@ -39,6 +39,7 @@ from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
 from spawner.request_ids import set_request_id
+from spawner.terms.refusal import not_accepted
 
 log = logging.getLogger("freepool.desk")
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -53,7 +54,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     `needs_person`: the ledger's row of the user is read, which a service has none of.
     `takes_instance_token`: a notebook server may do this with its own token, for its own session.
     `serves_user_hosts`: this is also answered on the hosts of users' notebooks. `serves_banned`: a banned person may do
-    this. `serves_unaccepted`: likewise who has not accepted the terms, and a banned person who may do this.
+    this. `serves_unaccepted`: a person who has not accepted the terms may do this; so they may with `serves_banned`.
     """
 
     desk: Desk
@@ -334,7 +335,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             _=self.language_texts.say,
             lang=self.language_texts.language,
             base=self.pages_base,
-            picture=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
+            share_image=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
             static=self.static_path,
             xsrf=xsrf,
             here=self.here,

@@ -16,9 +16,12 @@ from spawner.pool.build import utc_now
 SECONDS = 3
 PARTS = {
     "pages": ("Pages", "You see this page, so they work."),
-    "hub": ("Sign-in and starts", "Signing in, starting and stopping do not work right now. Running notebooks go on."),
+    "hub": (
+        "Sign-in and starts",
+        "Signing in, starting and stopping do not work right now. Running notebooks are not affected.",
+    ),
     "queue": ("Queue and time limits", "The queue does not move, and no notebook is started for it right now."),
-    "database": ("Database", "States and prices cannot be read right now. Running notebooks go on."),
+    "database": ("Database", "States and prices cannot be read right now. Running notebooks are not affected."),
 }
 """By id: the name, and what it means that it does not work. Of the pages: that they do."""
 

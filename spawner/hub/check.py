@@ -1,6 +1,6 @@
 """Mistakes in a hub's own file, found without starting the hub.
 
-JupyterHub takes an unknown option with a warning in its log, and a bad value or a missing key only when it serves.
+JupyterHub only logs a warning for an unknown option, and notices a bad value or a missing key when it already serves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Loads of JupyterHub's own database at its start, without a query for each server or each account.
 
-JupyterHub loads running servers with their users, and asks to have objects that are in memory filled anew, for each row
-that names them. That undoes its own eager loading: five queries for each server. And it loads every account with roles
-and groups, and drops them again. `docs/decisions/0013-jupyterhub-at-scale.md` has what upstream could change.
+JupyterHub loads running servers with their users and `populate_existing()`, which refreshes a user at each row that
+names it. That undoes its own eager loading: five queries for each server. It also loads every account with roles and
+groups, and uses only the names. `docs/decisions/0013-jupyterhub-at-scale.md` has what upstream could change.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _with(method: Method, change: Callable[[ORMExecuteState], None]) -> Method:
 
 
 def load_few() -> None:
-    """Have JupyterHub's start load its tables so."""
+    """Wrap `init_spawners` and `init_users`, once."""
     if not hasattr(JupyterHub.init_spawners, "__wrapped__"):
         JupyterHub.init_spawners = _with(JupyterHub.init_spawners, keep_loaded)
         JupyterHub.init_users = _with(JupyterHub.init_users, load_accounts_alone)

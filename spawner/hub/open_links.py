@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from jupyterhub.handlers.base import BaseHandler
 
-from spawner.links.addresses import of_git_pull
+from spawner.links.nbgitpuller import of_git_pull
 
 PAGE = "/services/desk/open"
 GIT_PULL = "git-pull"
@@ -23,7 +23,7 @@ class OpenHandler(BaseHandler):
 
 
 def user_redirect(path: str, request: Any, user: Any, base_url: str) -> str | None:  # noqa: ARG001
-    """JupyterHub's `user_redirect_hook`: the page for nbgitpuller's links, and None, its own way, for others."""
+    """JupyterHub's `user_redirect_hook`: the page for nbgitpuller's links. None: JupyterHub redirects as usual."""
     if path.strip("/") != GIT_PULL:
         return None
     return f"{PAGE}?{urlencode(of_git_pull(dict(parse_qsl(request.query))))}"

@@ -269,7 +269,7 @@ class InstanceSpawner(Spawner):
         """None while it runs, and while its state is unknown; 0 where it has ended.
 
         Raises nothing: a hub that starts takes an exception for the end of the server, and stops it. A server whose
-        last start failed in this hub runs in no case.
+        last start failed in this hub never counts as running.
         """
         try:
             if self.is_paid:
@@ -284,7 +284,7 @@ class InstanceSpawner(Spawner):
             self.log.warning("the state of %s is unknown: %s", self._log_name, error)
             return 0 if self._last_start_failed and not self.is_paid else None
         except Exception:
-            self.log.exception("a bug: %s cannot be polled, and counts as before", self._log_name)
+            self.log.exception("a bug: %s cannot be polled; its state is unknown", self._log_name)
             return 0 if self._last_start_failed and not self.is_paid else None
         return 0 if running is False else None
 

@@ -9,11 +9,11 @@ from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.pages import SpawnHandler
 
-from spawner.errors import TermsNotAccepted
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.people import hub_people, hub_user
 from spawner.ledger.people import terms
 from spawner.ledger.people.rows import Person
+from spawner.terms.refusal import not_accepted
 
 PAGE = "services/desk/terms/accept"
 
@@ -42,11 +42,7 @@ async def require_accepted(context: HubPool, person: Person, asking: Any) -> Non
     """
     if not is_user(asking) or not context.documents.must_accept or await has_accepted(context, person):
         return
-    raise TermsNotAccepted(
-        "You have not accepted the current terms of this platform.",
-        next_step="Open {address} in your browser and accept them, then try again.",
-        address=f"{context.settings.public_url.rstrip('/')}/{PAGE}",
-    )
+    raise not_accepted(f"{context.settings.public_url.rstrip('/')}/{PAGE}")
 
 
 async def has_accepted(context: HubPool, person: Person) -> bool:

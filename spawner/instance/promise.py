@@ -19,9 +19,9 @@ MODELS = "/mnt/models"
 TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108  (the instance's own)
 
 MIB = 1024**2
-LEAST_ROOM = 256 * MIB
+LEAST_SIZE = 256 * MIB
 """Bytes of the home, of /tmp and of shared memory at least."""
-RUNTIME_ROOM = 16 * MIB
+RUNTIME_SIZE = 16 * MIB
 OPEN_FILES = 65_536
 """The soft limit of open files, where the hard one allows it: dataset loaders and servers need many."""
 
@@ -30,14 +30,14 @@ MOVED = (".cache", ".local")
 
 
 @dataclass(frozen=True)
-class Room:
+class PlaceSizes:
     """Bytes of the places that an instance may write to."""
 
     workspace: int
     home: int
     temporary: int
     shared_memory: int
-    runtime: int = RUNTIME_ROOM
+    runtime: int = RUNTIME_SIZE
 
     def by_path(self, home: str) -> dict[str, int]:
         """Bytes by the folder's path; `home` is the backend's."""
@@ -50,21 +50,21 @@ class Room:
         }
 
 
-def room(*, memory: int, disk: int) -> Room:
-    """Room of a machine type with so many bytes of memory and disk.
+def place_sizes(*, memory: int, disk: int) -> PlaceSizes:
+    """The sizes for a machine type with so many bytes of memory and disk.
 
     The workspace is the disk; home and /tmp have half of it each, shared memory has half of the memory, and each of
-    these at least `LEAST_ROOM`.
+    these at least `LEAST_SIZE`.
     """
-    side = max(LEAST_ROOM, disk // 2)
-    return Room(workspace=disk, home=side, temporary=side, shared_memory=max(LEAST_ROOM, memory // 2))
+    side = max(LEAST_SIZE, disk // 2)
+    return PlaceSizes(workspace=disk, home=side, temporary=side, shared_memory=max(LEAST_SIZE, memory // 2))
 
 
 def variables(root: str) -> dict[str, str]:
     """Variables of programs in an instance with the workspace `root`, where nobody has set them already.
 
-    Caches are where the room is. Modelscope knows no XDG folder; the others follow it, and are named for code that
-    reads their variable only.
+    Caches are in the workspace, which is the largest place. Modelscope knows no XDG folder; the others follow it, and
+    are named for code that reads their variable only.
     """
     cache = f"{root}/.cache"
     return {

@@ -1,1 +1,1 @@
-"""Open links: what an address asks for, what it needs, and a guarded look at where it leads."""
+"""Open links: what an address names, and which machine types can open it."""

@@ -88,12 +88,12 @@ def read_target(query: Mapping[str, str], hosts: tuple[str, ...] = ()) -> Target
     if "url" in given:
         url = check_address(given["url"], hosts)
         if not unquote(urlsplit(url).path).endswith(".ipynb"):
-            raise BadOption("This link's address is not one of a notebook file (.ipynb).", next_step=CHECK_LINK)
+            raise BadOption("This link does not lead to a notebook file (.ipynb).", next_step=CHECK_LINK)
         check_path(unquote(urlsplit(url).path).lstrip("/"))
         return Target(Kind.FILE, url=url)
     git = check_address(given["git"], hosts)
     if urlsplit(git).path.strip("/") == "":
-        raise BadOption("This link's address names no repository.", next_step=CHECK_LINK)
+        raise BadOption("This link does not lead to a repository.", next_step=CHECK_LINK)
     return Target(Kind.GIT, git=git, ref=check_ref(given.get("ref", "")), path=check_path(given.get("path", "")))
 
 

@@ -1,7 +1,7 @@
 """What is asked of the two hubs: which files a repository has, and their contents.
 
-Their libraries live in images, not with the platform, and fill one user's cache. These few calls are theirs:
-modelscope-hub 0.5 (`_legacy_api.py`) and huggingface_hub 2.4 (`hf_api.py`). The variables are theirs as well:
+Their libraries are in images, not in the platform's environment, and fill one user's cache. These calls are as in
+modelscope-hub 0.5 (`_legacy_api.py`) and huggingface_hub 2.4 (`hf_api.py`), and so are the variables:
 MODELSCOPE_ENDPOINT, HF_ENDPOINT (such as a mirror), MODELSCOPE_API_TOKEN, HF_TOKEN (for what is not public).
 """
 

@@ -48,14 +48,14 @@ class Measured:
     processor: float
 
     def needs(self) -> str:
-        """As the catalog writes it, with some air: a tenth, rounded up."""
+        """As the catalog writes it, with a tenth more memory and disk, rounded up."""
         memory = -(-self.memory * 11 // 10 // (100 * MIB)) * 100
         disk = f", disk: {-(-self.disk * 11 // 10 // (10 * MIB)) * 10}MiB" if self.disk > MIB else ""
         return f"{{memory: {memory}MiB, seconds: {max(1, round(self.seconds + 0.5))}{disk}}}"
 
 
 def differences(measured: Measured, example: Example) -> list[str]:
-    """In what the catalog promises too much: each would have users choose a machine type that is too small."""
+    """What the example needs more of than the catalog says: users would choose a machine type that is too small."""
     found = []
     if measured.memory > int(example.needs.memory):
         found.append(f"memory: {measured.memory // MIB} MiB, and the catalog says {int(example.needs.memory) // MIB}")

@@ -1,6 +1,6 @@
 """The catalog of a process: the file's, or the last one without mistakes that a process here has read.
 
-A process that is restarted after the file was changed for the worse serves on with the copy, and says so.
+A process that is restarted while the file has mistakes uses the copy, and logs that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_catalog(settings: Settings) -> ReadCatalog:
             kept = load_catalog(copy)
         except CatalogInvalid:
             raise error from None
-        log.error("The catalog has mistakes and is NOT in use; the last one without mistakes is: %s", error)
+        log.error("The catalog has mistakes and is NOT in use, but the last one without is. The mistakes: %s", error)
         return ReadCatalog(kept, error)
     _keep(settings.catalog, copy)
     return ReadCatalog(catalog)

@@ -1,4 +1,4 @@
-"""Why no more instances of a flavor can start although its limit is not reached, or because it is. Pure."""
+"""Why no more instances of a flavor can start, or fewer than its limit: the limit, or the pool's memory. Pure."""
 
 from __future__ import annotations
 

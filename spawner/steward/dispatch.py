@@ -177,7 +177,7 @@ class Dispatcher:
             await self._pool.ledger.awrite(tickets.collect, ticket.id, now=self._pool.now())
 
     async def _has_come(self, ticket: Ticket, instance_id: str) -> bool | None:
-        """Whether the user of a served ticket was there; None where nobody can say now."""
+        """Whether the user of a served ticket has opened it; None where neither hub nor instance can say now."""
         assert ticket.served_at is not None
         seen = await self._hub.last_activity(await self._name(ticket), self._hub_token, server_name=ticket.server_name)
         if seen is None or seen >= ticket.served_at + START_ACTIVITY:

@@ -327,9 +327,9 @@ async def _run_rounds(steward: Steward, stopping: asyncio.Event, heartbeat: Hear
         try:
             is_holder = await steward.round()
             if not heartbeat.is_ready:
-                await steward.pool.view.refresh()  # one at hand has not looked at the backend yet
+                await steward.pool.view.refresh()  # one on standby has not looked at the backend yet
                 heartbeat.ready()
-                log.info("the steward works" if is_holder else "the steward is at hand: another one works")
+                log.info("the steward works" if is_holder else "the steward is on standby: another one works")
         except BackendUnavailable as error:
             log.warning("the backend is unreachable, so this round was skipped: %s", error)
         except FreepoolError:

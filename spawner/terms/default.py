@@ -144,7 +144,7 @@ def _privacy(settings: Settings, catalog: Catalog) -> Iterator[Line]:
     yield "## For how long", "## 保存多久"
     yield (
         f"Notebooks' records are deleted {days} days after their end. Your name and the other entries stay until you "
-        "ask an administrator to have yourself forgotten. A ban that is in force stays until it ends."
+        "ask an administrator to delete them. A ban that is in force stays until it ends."
         + (" Approvals and orders of paid notebooks stay, as bills do." if settings.paid else ""),
         f"Notebook 记录在结束 {days} 天后删除。你的名称和其他信息会一直保存，直到你请管理员删除。"
         "生效中的封禁保留至其结束。" + ("付费 Notebook 的授权和订单作为账单长期保留。" if settings.paid else ""),
@@ -179,13 +179,13 @@ def _privacy(settings: Settings, catalog: Catalog) -> Iterator[Line]:
         )
     )
     yield (
-        "Cookies serve signing in, your language and your time zone. There is no tracking and no advertising, and "
-        "pages load nothing from other sites.",
-        "Cookie 仅用于登录、语言和时区。没有跟踪，没有广告，页面不加载任何其他网站的内容。",
+        "Cookies are used only for signing in, your language, your time zone, and links that you open. There is no "
+        "tracking and no advertising, and pages load nothing from other sites.",
+        "Cookie 仅用于登录、语言、时区和你打开的链接。没有跟踪，没有广告，页面不加载任何其他网站的内容。",
     )
     yield "## Your rights", "## 你的权利"
     yield (
-        "An administrator of this platform can give you a file with all that is stored about you, and have you "
-        "forgotten. Your history page lists your notebooks.",
-        "本平台的管理员可以为你导出与你有关的全部信息，也可以将其删除。「使用记录」页面列出了你的 Notebook 记录。",
+        "An administrator of this platform can give you a file with all that is stored about you, and can delete it. "
+        "The page History lists your notebooks.",
+        "本平台的管理员可以为你导出与你有关的全部信息，也可以将其删除。“使用记录”页面列出了你的 Notebook 记录。",
     )

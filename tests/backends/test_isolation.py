@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from spawner.instance.promise import MODELS, RUNTIME, room
+from spawner.instance.promise import MODELS, RUNTIME, place_sizes
 from spawner.pool.backends.local.sandbox import HOME
 from tests.backends import canary, machine
 from tests.backends.canary import SEEN_BY_ALL
@@ -26,7 +26,7 @@ from tests.promise.ask import ask
 from tests.stack import PROJECT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-ROOM = room(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
+SIZES = place_sizes(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
 
 LINKS = """
 import os
@@ -53,7 +53,7 @@ async def test_an_instance_gives_what_is_promised(alice: Notebook) -> None:
 
     FREEPOOL_PROMISE_REPORT names a file that gets the results, for docs/instances.md.
     """
-    found = await ask(alice, ROOM)
+    found = await ask(alice, SIZES)
     if report := os.environ.get("FREEPOOL_PROMISE_REPORT"):
         Path(report).write_text(json.dumps(found, indent=1, ensure_ascii=False))
     assert {name: one["detail"] for name, one in found.items() if one["result"] == "fails"} == {}
@@ -216,7 +216,7 @@ async def test_writable_mounts_are_sized_nosuid_tmpfs_and_all_others_read_only(a
         "{f: (lambda s: s.f_blocks * s.f_frsize)(os.statvfs(f)) for f in folders}",
         setup=f"import os; folders = {sorted(WRITABLE)}",
     )
-    assert sizes == ROOM
+    assert sizes == SIZES
 
 
 async def test_what_all_see_is_written_by_none(tenants: TwoTenants) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from spawner.instance.promise import WORKSPACE, room
+from spawner.instance.promise import WORKSPACE, place_sizes
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase
 from spawner.pool.backends.local.backend import LocalBackend
@@ -24,7 +24,7 @@ from tests.backends.two_tenants import WRITABLE, TwoTenants
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024**2
-ROOM = room(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
+SIZES = place_sizes(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
 
 
 async def test_a_full_workspace_holds_the_flavors_disk_and_the_instance_goes_on(alice: Notebook) -> None:
@@ -55,7 +55,7 @@ async def _fill(notebook: Notebook, folder: str) -> int:
 
 @pytest.mark.parametrize("folder", sorted(WRITABLE - {WORKSPACE}))
 async def test_the_other_folders_are_limited(folder: str, alice: Notebook) -> None:
-    assert 0.9 * ROOM[folder] <= await _fill(alice, folder) <= ROOM[folder]
+    assert 0.9 * SIZES[folder] <= await _fill(alice, folder) <= SIZES[folder]
     assert await alice.ask("1 + 1") == 2
 
 

@@ -28,7 +28,7 @@ def test_a_pod_gives_what_is_promised(shared: Cluster) -> None:
     async def run() -> dict[str, dict[str, object]]:
         async with aiohttp.ClientSession() as session:
             notebook = Notebook(session, f"{stack.url}/user/{USER}/", stack.user_token(USER), "")
-            return await ask(notebook, promise.room(memory=512 * MIB, disk=64 * MIB).by_path(HOME))
+            return await ask(notebook, promise.place_sizes(memory=512 * MIB, disk=64 * MIB).by_path(HOME))
 
     try:
         found = asyncio.run(run())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from spawner.errors import BadOption
-from spawner.links.addresses import of_git_pull, of_page
-from spawner.links.gate import Fit, Needs, Offer, best, fit_of
+from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
+from spawner.links.nbgitpuller import of_git_pull
 from spawner.links.target import Kind, read_target
 
 GIT = "https://github.com/ada/work"
 RAW = "https://raw.githubusercontent.com/ada/work/main/a.ipynb"
-GROUP = "https://gitlab.com/g/s/r"
 
 
 def test_a_link_is_read_and_written_the_same() -> None:
@@ -78,21 +77,6 @@ def test_only_a_notebook_file_is_opened_by_its_address(url: str) -> None:
         read_target({"url": url})
 
 
-@pytest.mark.parametrize(
-    ("address", "query"),
-    [
-        (f"{GIT}/blob/main/d/a%20b.ipynb", {"git": GIT, "ref": "main", "path": "d/a b.ipynb"}),
-        (f"{GROUP}/-/blob/v1/a.ipynb", {"git": GROUP, "ref": "v1", "path": "a.ipynb"}),
-        ("https://codeberg.org/a/b/src/branch/x/a.md", {"git": "https://codeberg.org/a/b", "ref": "x", "path": "a.md"}),
-        (f"{GIT}/tree/dev", {"git": GIT, "ref": "dev", "path": ""}),
-        (f" {GIT}/ ", {"git": GIT}),
-        (RAW, {"url": RAW}),
-    ],
-)
-def test_the_address_of_a_page_becomes_a_link(address: str, query: dict[str, str]) -> None:
-    assert of_page(address) == query
-
-
 @pytest.mark.parametrize("place", ["lab/tree/work/d/a.ipynb", "tree/work/d/a.ipynb", "notebooks/work/d/a.ipynb"])
 def test_a_link_of_nbgitpuller_becomes_ours(place: str) -> None:
     query = of_git_pull({"repo": f"{GIT}.git", "branch": "main", "urlpath": f"{place}?autodecode"})
@@ -107,7 +91,7 @@ def offer(name: str, **changes: object) -> Offer:
 
 
 def test_what_does_not_serve_is_never_chosen_and_what_is_free_comes_first() -> None:
-    needs = Needs(memory=8, seconds=50)
+    needs = LinkNeeds(memory=8, seconds=50)
     small, short = offer("small"), offer("short", memory=8, session_seconds=10)
     closed = offer("closed", memory=8, available=0, can_queue=False)
     busy, free = offer("busy", memory=8, available=0, wait_seconds=60), offer("free", memory=16)

@@ -17,13 +17,13 @@ NOTEBOOK = {
 }  # fmt: skip
 
 
-async def ask(notebook: Notebook, room: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """Results by entry; `room`: bytes by folder. Every entry has one."""
+async def ask(notebook: Notebook, sizes: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """Results by entry; `sizes`: bytes by folder. Every entry has one."""
     await notebook.run(f"open('/mnt/workspace/inside.py', 'w').write({SCRIPT.read_text()!r})")
     said = await notebook.run(
         f"""
         import subprocess, sys
-        print(subprocess.run([sys.executable, '/mnt/workspace/inside.py', {json.dumps(room)!r}],
+        print(subprocess.run([sys.executable, '/mnt/workspace/inside.py', {json.dumps(sizes)!r}],
               capture_output=True, text=True).stdout)
         """,
         seconds=300,

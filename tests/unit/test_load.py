@@ -1,4 +1,4 @@
-"""How many ran at each time, and the picture of it."""
+"""How many ran at each time, and the chart of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.desk.admin.picture import HEIGHT, picture_of
+from spawner.desk.admin.load_chart import HEIGHT, chart_of
 from spawner.ledger.pool.overview import Span
 from spawner.pool.load import load_of
 from tests.unit.make import NOW, quick
@@ -25,16 +25,16 @@ def test_each_step_has_the_most_that_ran_at_once() -> None:
     load = load_of(spans, ["a", "b", "c"], until=NOW, step=HOUR, steps=4)
     assert load.counts == {"a": [1, 1, 1, 1], "b": [1, 0, 0, 0], "c": [0, 0, 0, 0]}
     assert load.peak == 2
-    picture = picture_of(load, {"a": "A", "b": "B"}, time_text=lambda at: at.strftime("%H"), per_row=2)
-    assert picture.legend == [("load-0", "A"), ("load-1", "B")]
-    assert picture.rows == [(f"{(NOW - 4 * HOUR):%H}", [1, 1]), (f"{(NOW - 2 * HOUR):%H}", [1, 0])]
-    first = [bar for bar in picture.bars if bar.x == 0]
+    chart = chart_of(load, {"a": "A", "b": "B"}, time_text=lambda at: at.strftime("%H"), per_row=2)
+    assert chart.legend == [("load-0", "A"), ("load-1", "B")]
+    assert chart.rows == [(f"{(NOW - 4 * HOUR):%H}", [1, 1]), (f"{(NOW - 2 * HOUR):%H}", [1, 0])]
+    first = [bar for bar in chart.bars if bar.x == 0]
     assert [(bar.y, bar.height) for bar in first] == [(HEIGHT / 2, HEIGHT / 2), (0, HEIGHT / 2)]
 
 
-def test_nothing_that_ran_is_an_empty_picture() -> None:
-    picture = picture_of(load_of([], ["a"], until=NOW, step=HOUR, steps=3), {}, time_text=lambda at: at.isoformat())
-    assert (picture.peak, picture.bars, picture.legend) == (0, [], [])
+def test_nothing_that_ran_is_an_empty_chart() -> None:
+    chart = chart_of(load_of([], ["a"], until=NOW, step=HOUR, steps=3), {}, time_text=lambda at: at.isoformat())
+    assert (chart.peak, chart.bars, chart.legend) == (0, [], [])
 
 
 @quick

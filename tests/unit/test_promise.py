@@ -20,15 +20,15 @@ POOL = KubernetesPool(namespace="pool")
 
 
 def test_sizes_follow_the_machine_type_and_are_never_tiny() -> None:
-    assert promise.room(memory=2 * GIB, disk=GIB) == promise.Room(GIB, GIB // 2, GIB // 2, GIB)
-    assert promise.room(memory=MIB, disk=MIB) == promise.Room(MIB, 256 * MIB, 256 * MIB, 256 * MIB)
+    assert promise.place_sizes(memory=2 * GIB, disk=GIB) == promise.PlaceSizes(GIB, GIB // 2, GIB // 2, GIB)
+    assert promise.place_sizes(memory=MIB, disk=MIB) == promise.PlaceSizes(MIB, 256 * MIB, 256 * MIB, 256 * MIB)
 
 
 def test_both_backends_have_the_same_room_at_the_same_places() -> None:
     flavor = make.flavor(memory=2 * GIB, disk=GIB)
     volumes = {one["name"]: one["emptyDir"] for one in manifest._volumes(flavor, POOL)}
     pod = {one["mountPath"]: int(volumes[one["name"]]["sizeLimit"]) for one in manifest._mounts(POOL)}
-    local = promise.room(memory=2 * GIB, disk=GIB).by_path(sandbox.HOME)
+    local = promise.place_sizes(memory=2 * GIB, disk=GIB).by_path(sandbox.HOME)
     assert pod | {"home": pod.pop(manifest.HOME)} == local | {"home": local.pop(sandbox.HOME)}
     assert volumes["shm"]["medium"] == volumes["runtime"]["medium"] == "Memory"
 

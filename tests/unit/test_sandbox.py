@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spawner.instance.arguments import server_arguments
-from spawner.instance.promise import room
+from spawner.instance.promise import place_sizes
 from spawner.pool.backends.local import sandbox
 from spawner.pool.backends.local.sandbox import Sandbox, bubblewrap_command
 
@@ -34,7 +34,7 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
         package=tmp_path / "package",
         examples=tmp_path / "ex",
         folder=tmp_path / "state" / "slots" / "s1",
-        room=room(memory=2 * DISK, disk=DISK),
+        sizes=place_sizes(memory=2 * DISK, disk=DISK),
         run_as=0x70000001 if request.param == "made by root" else None,
         threads=2,
     )
@@ -100,10 +100,10 @@ def test_writable_mounts_have_a_size_and_are_empty(box: Sandbox) -> None:
             assert (before[0], size[0]) == ("--perms", "--size")
             found[mount[1]] = (before[1], int(size[1]))
     assert found == {
-        "/dev/shm": ("1777", box.room.shared_memory),
-        "/tmp": ("1777", box.room.temporary),
-        "/mnt/jupyter": ("0777", box.room.runtime),
-        sandbox.HOME: ("0777", box.room.home),
+        "/dev/shm": ("1777", box.sizes.shared_memory),
+        "/tmp": ("1777", box.sizes.temporary),
+        "/mnt/jupyter": ("0777", box.sizes.runtime),
+        sandbox.HOME: ("0777", box.sizes.home),
         sandbox.WORKSPACE: ("0777", DISK),
     }
 

@@ -38,7 +38,7 @@ from spawner.desk.user import (
     class_view,
     ends,
     landing,
-    missing,
+    remedies,
     save_texts,
     session_texts,
     state,
@@ -254,7 +254,7 @@ def _all() -> dict[str, str]:
             if name.isupper() and str(value).endswith(".")
         ),
         *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
-        *(("missing.py", sentence) for sentence in missing.REMEDIES.values()),
+        *(("remedies.py", sentence) for sentence in remedies.REMEDIES.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(
             ("consent.py", value)
@@ -338,7 +338,7 @@ def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(InstanceState) == set(run_words.STATES)
     assert set(OrderState) == set(run_words.PAID_STATES)
     assert set(bans.REASONS) == set(BanCode)
-    assert set(responses.UNAVAILABLE_TEXTS) == set(missing.REMEDIES) == set(Unavailable)
+    assert set(responses.UNAVAILABLE_TEXTS) == set(remedies.REMEDIES) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)
     assert all(STEP_TEXTS[step][0] == 100 for step in LAST_STEPS)
 

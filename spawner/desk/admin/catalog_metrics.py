@@ -1,4 +1,4 @@
-"""The metric that says whether the catalog's file is in use."""
+"""The metric that says whether the catalog was refused for its mistakes."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from spawner.desk.admin.causes import FAILURE_STEPS, title_of
 from spawner.desk.admin.commands import parse_command
+from spawner.desk.admin.load_chart import DAY, WEEK, LoadChart, chart_of
 from spawner.desk.admin.pages import AdminHandler
-from spawner.desk.admin.picture import DAY, WEEK, Picture, picture_of
 from spawner.desk.admin.run_words import ENDS, STATES
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
@@ -53,7 +53,7 @@ class NotebookView(BaseModel):
 
 
 class NotebooksView(BaseModel):
-    """Those that were found, the oldest first, at most 200; `total` of how many."""
+    """The notebooks that a search finds: the oldest 200 at most, and in `total` how many there are."""
 
     notebooks: list[NotebookView]
     total: int
@@ -74,7 +74,7 @@ def matches(run: NamedRun, text: str) -> bool:
 
 
 class NotebooksHandler(AdminHandler):
-    """Base: what runs, and what can be done to it."""
+    """Base of pages and API: find, stop, send a message."""
 
     async def found(self, text: str) -> tuple[list[NamedRun], int]:
         """What a search finds, at most `MOST`, and how many there are."""
@@ -103,7 +103,7 @@ class NotebooksHandler(AdminHandler):
         failures, spans = await self.desk.ledger.aread(_read_past, now)
         language = self.language_texts.language
         titles = {one.id: one.title.in_language(language) for one in self.desk.catalog.flavors}
-        pictures = [(name, self._picture(spans, titles, span, now)) for name, span in (("day", DAY), ("week", WEEK))]
+        charts = [(name, self._chart(spans, titles, span, now)) for name, span in (("day", DAY), ("week", WEEK))]
         self.set_status(status)
         self.finish(
             self.render_page(
@@ -114,7 +114,7 @@ class NotebooksHandler(AdminHandler):
                 runs=runs,
                 total=total,
                 failures=failures,
-                pictures=pictures,
+                charts=charts,
                 titles=titles,
                 states=STATES,
                 uses=USES,
@@ -124,12 +124,12 @@ class NotebooksHandler(AdminHandler):
             )
         )
 
-    def _picture(
+    def _chart(
         self, spans: list[overview.Span], titles: dict[str, str], span: tuple[timedelta, int], now: datetime
-    ) -> Picture:
+    ) -> LoadChart:
         step, steps = span
         load = load_of(spans, list(titles), until=now, step=step, steps=steps)
-        return picture_of(load, titles, time_text=self.time_text, per_row=4)
+        return chart_of(load, titles, time_text=self.time_text, per_row=4)
 
 
 def _read_past(connection: Connection, now: datetime) -> tuple[list[NamedRun], list[overview.Span]]:

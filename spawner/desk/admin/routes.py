@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from spawner.desk.admin import allowances, channels, guard, notebooks, notices, pages, people, people_views
+from spawner.desk.admin import (
+    allowances,
+    announcement,
+    channels,
+    guard,
+    notebooks,
+    pages,
+    people,
+    people_views,
+    terms,
+)
 from spawner.desk.admin.commands import COMMANDS
 from spawner.desk.admin.views import AdminState
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
@@ -106,7 +116,8 @@ ROUTES: tuple[Route, ...] = (
     Route("metrics", pages.MetricsHandler),
     *guard.ROUTES,
     *notebooks.ROUTES,
-    *notices.ROUTES,
+    *announcement.ROUTES,
+    *terms.ROUTES,
     *channels.ROUTES,
     *allowances.ROUTES,
 )

@@ -1,4 +1,4 @@
-"""The announcement as pages, scripts and labs have it."""
+"""The announcement as pages, their scripts and JupyterLab show it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def view_of(announcement: Announcement | None, language: str, now: datetime) -> 
 
 
 async def current(desk: Desk, language: str, now: datetime) -> AnnouncementView | None:
-    """What is announced now. No page fails for it: None where the ledger does not answer."""
+    """What is announced now; None also where the ledger does not answer, so that no page fails."""
     try:
         found = await desk.ledger.aread(read_announcement, now=now)
     except LedgerError as error:

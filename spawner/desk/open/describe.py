@@ -10,7 +10,7 @@ from spawner.desk.i18n import Translations
 from spawner.desk.open.views import Choice, Description, OpenView
 from spawner.desk.user.landing import free_view, resources
 from spawner.desk.user.views import ExampleView, FlavorView, State
-from spawner.links.gate import Fit, Needs, Offer, best, fit_of
+from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
 from spawner.links.target import Kind, Target
 
 WARNING = (
@@ -54,7 +54,7 @@ def describe(target: Target, example: ExampleView | None, texts: Translations) -
     return Description(title, tuple(rows), warning=texts.say(WARNING))
 
 
-def choices(flavors: Sequence[FlavorView], needs: Needs, preferred: str, texts: Translations) -> list[Choice]:
+def choices(flavors: Sequence[FlavorView], needs: LinkNeeds, preferred: str, texts: Translations) -> list[Choice]:
     """The machine types, with the one to choose at first checked."""
     offers = {flavor.id: _offer(flavor) for flavor in flavors}
     chosen = best(list(offers.values()), needs, preferred)
@@ -84,7 +84,7 @@ def _offer(flavor: FlavorView) -> Offer:
     )
 
 
-def _fit_text(flavor: FlavorView, fit: Fit, needs: Needs, texts: Translations) -> str:
+def _fit_text(flavor: FlavorView, fit: Fit, needs: LinkNeeds, texts: Translations) -> str:
     if fit is Fit.TOO_SMALL:
         return texts.say(TOO_SMALL, size=size(needs.memory, texts.language))
     if fit is Fit.TOO_SHORT:
@@ -102,7 +102,7 @@ def progress(state: State, texts: Translations, *, page: str, image: str | None)
         if instance.state == "stopping":
             return OpenView(state="stopping", text=texts.say("Your previous notebook is stopping."))
         if image is not None and instance.image != image:
-            text = texts.say("Your running notebook has another image than this example needs.")
+            text = texts.say("Your running notebook does not have the image that this example needs.")
             return OpenView(state="other_image", text=text, url=page)
         if instance.problem is not None:
             return OpenView(state="failed", text=instance.problem)

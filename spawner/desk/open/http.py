@@ -5,7 +5,7 @@ from __future__ import annotations
 from spawner.desk.user.instance import SpawnRequestHandler
 from spawner.desk.user.views import ExampleView
 from spawner.errors import BadOption
-from spawner.links.gate import Needs
+from spawner.links.machine_types import LinkNeeds
 from spawner.links.target import CHECK_LINK, Kind, Target, read_target
 
 
@@ -16,19 +16,19 @@ class LinkHandler(SpawnRequestHandler):
         """The target that a query or a form names. Raises `BadOption`."""
         target = read_target(fields, self.desk.settings.links.also_allow)
         if target is None:
-            raise BadOption("This link names nothing to open.", next_step=CHECK_LINK)
+            raise BadOption("This link does not say what to open.", next_step=CHECK_LINK)
         return target
 
     def page_of(self, target: Target) -> str:
         """The address of its page."""
         return f"{self.desk.base}open?{target.query}"
 
-    def needs_of(self, target: Target) -> Needs:
+    def needs_of(self, target: Target) -> LinkNeeds:
         """What an example needs; of anything else it is not known."""
         if target.kind is not Kind.EXAMPLE:
-            return Needs()
+            return LinkNeeds()
         needs = self.desk.catalog.example(target.example).needs
-        return Needs(memory=int(needs.memory), seconds=needs.seconds)
+        return LinkNeeds(memory=int(needs.memory), seconds=needs.seconds)
 
     def image_of(self, target: Target) -> str | None:
         """The image that it needs; None: any."""

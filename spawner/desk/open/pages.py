@@ -10,7 +10,14 @@ from spawner.desk.open.describe import choices, describe
 from spawner.desk.open.http import LinkHandler
 from spawner.desk.requests import form_fields, query_fields
 from spawner.desk.user.instance import StartHandler
-from spawner.desk.user.landing import LONGEST_NEXT, NEXT_COOKIE, NEXT_MINUTES, may_be_signed_in, read_offer
+from spawner.desk.user.landing import (
+    LONGEST_NEXT,
+    NEXT_COOKIE,
+    NEXT_MINUTES,
+    link_command_of,
+    may_be_signed_in,
+    read_offer,
+)
 from spawner.desk.user.views import State
 from spawner.i18n import LANGUAGE_NAMES
 from spawner.ledger import Ticket
@@ -53,6 +60,7 @@ class OpenPage(LinkHandler, StartHandler):
                 state={"user": None},
                 is_stranger=True,
                 by_link=self.desk.settings.login.kind is LoginKind.LINKS and self.desk.settings.desk_socket is not None,
+                link_command=link_command_of(self.desk.settings),
                 sign_in=f"{self.desk.base}open/sign-in?{target.query}",
                 languages=[(tag, name, url_concat(here, {"language": tag})) for tag, name in LANGUAGE_NAMES.items()],
                 target=target,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from spawner.links.gate import Fit
+from spawner.links.machine_types import Fit
 
 
 class OpenView(BaseModel):

@@ -6,7 +6,6 @@ import re
 from urllib.parse import urlencode
 
 from spawner.desk.context import Desk
-from spawner.errors import TermsNotAccepted
 from spawner.ledger.people import terms
 
 PAGE = "terms/accept"
@@ -41,12 +40,3 @@ def accept_path(base: str, target: str) -> str:
 def local_target(text: str, otherwise: str) -> str:
     """`text` where it is a path of this host."""
     return text if LOCAL_PATH.fullmatch(text) else otherwise
-
-
-def not_accepted(address: str) -> TermsNotAccepted:
-    """The refusal for a program. `address` is the URL of the page."""
-    return TermsNotAccepted(
-        "You have not accepted the current terms of this platform.",
-        next_step="Open {address} in your browser and accept them, then try again.",
-        address=address,
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tornado.httputil import url_concat
 
 from spawner.desk.context import Desk
@@ -97,12 +95,7 @@ class AcceptHandler(Handler):
 
     @property
     def here(self) -> str:
-        """This page, with the target, also after a POST."""
+        """This page; after a POST without the target."""
         if self.request.method == "GET":
             return super().here
         return f"{self.desk.base}{PAGE}"
-
-
-def accepted_view(rows: list[terms.Acceptance], current: str, time_text: Any) -> list[dict[str, Any]]:
-    """Rows of a table for administrators."""
-    return [{"row": row, "when": time_text(row.accepted_at), "is_current": row.version == current} for row in rows]

@@ -1,4 +1,4 @@
-"""Whether the offer to go on without a GPU holds for the person it is made to."""
+"""Whether the offer to go on without a GPU would save its user hours."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the user reads of an instance or ticket that has ended, and of an instance that is being stopped.
 
-What became of the files is a sentence of its own: whether there were any, and whether some are kept, is not told by the
-reason of the end.
+What became of the files is a separate sentence: the reason of the end does not say whether there were files, and
+whether some are kept.
 """
 
 from __future__ import annotations

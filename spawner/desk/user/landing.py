@@ -26,6 +26,7 @@ from spawner.desk.user.views import FlavorView
 from spawner.i18n import LANGUAGE_NAMES
 from spawner.login_settings import LoginKind
 from spawner.origins import SIGNED_IN_COOKIE
+from spawner.settings import Settings
 
 NEXT_COOKIE = "freepool-next"
 """The page to open after a login by link, which cannot carry it."""
@@ -73,7 +74,7 @@ async def show_landing(handler: UserHandler) -> None:
         handler.render_page(
             "user/landing.html",
             by_link=settings.login.kind is LoginKind.LINKS and settings.desk_socket is not None,
-            link_command=link_command(Path(sys.executable), settings.state, which("freepool"), Path.home()),
+            link_command=link_command_of(settings),
             sign_in=url_concat(f"{handler.desk.base}sign-in", query),
             languages=[(tag, name, url_concat(here, {"language": tag})) for tag, name in LANGUAGE_NAMES.items()],
             flavors=[
@@ -86,6 +87,11 @@ async def show_landing(handler: UserHandler) -> None:
             isolated=handler.desk.backend.isolated,
         )
     )
+
+
+def link_command_of(settings: Settings) -> str:
+    """What makes a link on this installation."""
+    return link_command(Path(sys.executable), settings.state, which("freepool"), Path.home())
 
 
 def link_command(python: Path, state: Path, found: str | None, home: Path) -> str:

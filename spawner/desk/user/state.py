@@ -17,7 +17,7 @@ from spawner.desk.user.ends import ending_view, last_view
 from spawner.desk.user.example_view import NONE as NO_MODELS
 from spawner.desk.user.example_view import MissingModels, example_view
 from spawner.desk.user.instance_client import files_url, user_path
-from spawner.desk.user.missing import REMEDIES
+from spawner.desk.user.remedies import REMEDIES
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
     AcceleratorView,

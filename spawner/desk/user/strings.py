@@ -149,7 +149,7 @@ USER_STRINGS: dict[str, str] = {
     "example_fits_none": "Needs {needs}: no machine type here has that.",
     "example_needs_restart": "Needs {needs}: more than your running notebook has.",
     "example_downloads": "Downloads {models} first ({size}).",
-    "example_downloads_time": "Downloads {models} first ({size}, about {time} for others).",
+    "example_downloads_time": "Downloads {models} first ({size}, usually about {time}).",
     "opens_when_ready": "Opens when ready",
     "unavailable": "Not available here",
     "wait_for_wipe": "Wait until your files have been deleted.",

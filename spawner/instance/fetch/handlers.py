@@ -1,4 +1,4 @@
-"""The server's handlers about open links: the desk has something fetched; the user makes a link of a file."""
+"""The server's handlers about open links: the desk has a file fetched; a user gets the link of a file."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ LONGEST_DETAILS = 1000
 
 
 class FetchFailed(Exception):
-    """`code` is `bad_link`, `no_git`, `timed_out`, `too_large`, `too_many`, `no_file`, `not_a_notebook`, `failed` or a
-    cause above. `details` is what git said."""
+    """`code` is `bad_link`, `no_git`, `timed_out`, `too_large`, `too_many`, `no_file`, `not_a_notebook`, `disk_full`,
+    `failed` or a code of `git.CAUSES`. `details` is what git or the system said."""
 
     def __init__(self, code: str, details: str = "") -> None:
         super().__init__(f"{code} {details}".strip())

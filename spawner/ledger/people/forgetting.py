@@ -33,9 +33,9 @@ RUNS = "A notebook of {name} is running."
 WAITS = "{name} is in the queue, or has a pending start."
 BILLED = "A paid instance of {name} is not deleted, and may be billed: {instance}."
 HAS_USER = "JupyterHub still has the user {name}."
-STOP = "Stop it in JupyterHub's admin page first, or ban the user, which ends everything."
+STOP = "Stop it on the page Running notebooks first, or ban the user, which ends everything."
 DELETE_IT = "Its owner must delete it or unlink the account; a banned user can do both."
-DELETE_USER = "Delete the user first, in JupyterHub's administration, or with DELETE /hub/api/users/{name}."
+DELETE_USER = "Delete the user in JupyterHub first: DELETE /hub/api/users/{name}."
 
 
 @dataclass(frozen=True)

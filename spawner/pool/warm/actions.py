@@ -104,9 +104,8 @@ class _Replenishment:
     def _claimed_just_now(self, flavor: Flavor, image: Image) -> int:
         """How many warm slots of this kind were claimed within `limits.replenish_after_seconds`.
 
-        Each is replaced after a pause of its own, because its notebook gets the processor first. So starts that go on
-        and on delay the stock, and do not keep it from being refilled. Slots that were made for a start are not
-        replaced.
+        Each is replaced after a pause of its own, because its notebook gets the processor first. So a stream of starts
+        delays the refill and does not prevent it. Slots that were made for a start are not replaced.
         """
         pause = timedelta(seconds=self.catalog.limits.replenish_after_seconds)
         return sum(

@@ -1,4 +1,4 @@
-/** Asks the desk to open the link, until it is open or somebody must decide. */
+/** Asks the desk to open the link, until it is open or the user must decide. */
 
 /** @import { OpenView } from "../shared/api.d.ts" */
 

@@ -16,7 +16,7 @@ from kubespawner.objects import make_pod
 from spawner.catalog import Flavor
 from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import server_arguments
-from spawner.instance.promise import MODELS, RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, Room, room
+from spawner.instance.promise import MODELS, RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, PlaceSizes, place_sizes
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
@@ -65,15 +65,15 @@ def pod_name(slot_id: str) -> str:
     return f"freepool-{slot_id}"
 
 
-def room_of(flavor: Flavor) -> Room:
+def sizes_of(flavor: Flavor) -> PlaceSizes:
     """Bytes of the places that one instance may write to."""
-    return room(memory=int(flavor.memory), disk=int(flavor.disk))
+    return place_sizes(memory=int(flavor.memory), disk=int(flavor.disk))
 
 
 def ephemeral_storage(flavor: Flavor) -> int:
     """Bytes of ephemeral storage of one instance, its log included."""
-    places = room_of(flavor)
-    return places.workspace + places.home + places.temporary + LOG_ROOM
+    sizes = sizes_of(flavor)
+    return sizes.workspace + sizes.home + sizes.temporary + LOG_ROOM
 
 
 def cpu_request(flavor: Flavor) -> float:
@@ -228,7 +228,7 @@ IN_MEMORY = ("shm", "runtime")
 
 
 def _volumes(flavor: Flavor, pool: KubernetesPool) -> list[dict[str, Any]]:
-    sizes = room_of(flavor).by_path(HOME)
+    sizes = sizes_of(flavor).by_path(HOME)
     own = [
         {
             "name": name,

@@ -33,7 +33,7 @@ from spawner.descriptors import GIVEN
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.instance.model_links import MODELS_VARIABLE
-from spawner.instance.promise import room
+from spawner.instance.promise import place_sizes
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import (
     Phase,
@@ -196,7 +196,7 @@ class LocalBackend:
             package=sandbox.package_folder(),
             examples=self.examples,
             folder=folder,
-            room=room(memory=int(flavor.memory), disk=int(flavor.disk)),
+            sizes=place_sizes(memory=int(flavor.memory), disk=int(flavor.disk)),
             run_as=run_as,
             threads=max(1, int(flavor.cpu)),
             own_network=self.network.means is not Means.SHARED,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from spawner.instance.promise import MODELS, RUNTIME, WORKSPACE, Room
+from spawner.instance.promise import MODELS, RUNTIME, WORKSPACE, PlaceSizes
 
 HOME = "/home/freepool"
 PACKAGE = "/opt/freepool"
@@ -50,7 +50,7 @@ class Sandbox:
     package: Path
     examples: Path
     folder: Path
-    room: Room
+    sizes: PlaceSizes
     run_as: int | None
     threads: int
     nested_namespaces: bool = True
@@ -192,7 +192,7 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     yield from ("--ro-bind", str(sandbox.folder / "group"), "/etc/group")
     yield from ("--proc", "/proc", "--dev", "/dev")
     # Files in them are memory, and count against its limit.
-    for path, size in sandbox.room.by_path(HOME).items():
+    for path, size in sandbox.sizes.by_path(HOME).items():
         yield from _writable(path, size, "0777" if path in (HOME, WORKSPACE, RUNTIME) else "1777")
     # After the writable mounts, which would hide an installation below one of them.
     for prefix in environment_prefixes(sandbox.environment):

@@ -1,46 +1,30 @@
-"""The administrators' pages of the announcement, and of who accepted which terms."""
+"""The administrators' page of the announcement."""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import Any
-
-from sqlalchemy import Connection
 
 from spawner.desk.admin.pages import AdminHandler
 from spawner.desk.requests import form_fields
 from spawner.desk.routes import Route
 from spawner.errors import BadOption
-from spawner.ledger.people import terms
 from spawner.ledger.pool import admin_settings
 from spawner.pool.admin import announcement as commands
 from spawner.pool.admin.announcement import ANNOUNCEMENT, AnnouncementChange, announcement_of
 from spawner.pool.admin.commands import EmptyCommand, read
 from spawner.pool.build import utc_now
-from spawner.terms.documents import blocks
 
 log = logging.getLogger("freepool.desk")
-MOST = 500
 FIELD_TIME = "%Y-%m-%dT%H:%M"
 
 
-class NoticeHandler(AdminHandler):
-    """Base of both."""
-
-    def show(self, template: str, *, status: int = 200, **context: Any) -> None:
-        """Send a page."""
-        self.set_status(status)
-        user = {"name": self.user_name, "admin": self.is_admin}
-        self.finish(self.render_page(template, state={"user": user}, when=self.time_text, **context))
-
-
-class AnnouncementPage(NoticeHandler):
+class AnnouncementPage(AdminHandler):
     """GET and POST /admin/announcement"""
 
     async def get(self) -> None:
         """The form, with the present announcement."""
-        await self._ask()
+        await self._show()
 
     async def post(self) -> None:
         """Announce, or take it back with `end`; then show the page again."""
@@ -58,19 +42,19 @@ class AnnouncementPage(NoticeHandler):
             change = read(AnnouncementChange, given | {"begins": times["begins"] or None, "ends": times["ends"]})
             await desk.ledger.awrite(commands.announce, desk.catalog, change, now=now, by=self.user_name)
         except BadOption as error:
-            await self._ask(given, problem=self.text_of(error), status=400)
+            await self._show(given, problem=self.text_of(error), status=400)
             return
         log.info("administrator %s: announce %s", self.user_name, change.model_dump_json())
         self.redirect(f"{desk.base}admin/announcement", status=303)
 
     def _time(self, text: str) -> str:
-        """A time of the form, in the reader's zone, with that zone. What is no time is refused later, as it is."""
+        """A time of the form with the reader's time zone. Any other text is returned unchanged, and refused later."""
         try:
             return datetime.fromisoformat(text).replace(tzinfo=self.zone).isoformat()
         except ValueError:
             return text
 
-    async def _ask(self, given: dict[str, str] | None = None, *, problem: str = "", status: int = 200) -> None:
+    async def _show(self, given: dict[str, str] | None = None, *, problem: str = "", status: int = 200) -> None:
         rows, now = await self.desk.ledger.aread(admin_settings.all_of), utc_now()
         present, row = announcement_of(rows), rows.get(ANNOUNCEMENT)
         begins = present.begins if present is not None else now
@@ -81,15 +65,19 @@ class AnnouncementPage(NoticeHandler):
             "begins": begins.astimezone(self.zone).strftime(FIELD_TIME),
             "ends": ends.astimezone(self.zone).strftime(FIELD_TIME),
         }
-        self.show(
-            "admin/announcement.html",
-            status=status,
-            values=values,
-            problem=problem,
-            present=present,
-            row=row,
-            state_now=None if present is None else _state(present.begins, present.ends, now),
-            zone=str(self.zone),
+        self.set_status(status)
+        self.finish(
+            self.render_page(
+                "admin/announcement.html",
+                state={"user": {"name": self.user_name, "admin": self.is_admin}},
+                when=self.time_text,
+                values=values,
+                problem=problem,
+                present=present,
+                row=row,
+                state_now=None if present is None else _state(present.begins, present.ends, now),
+                zone=str(self.zone),
+            )
         )
 
 
@@ -97,37 +85,4 @@ def _state(begins: datetime, ends: datetime, now: datetime) -> str:
     return "coming" if now < begins else "now" if now < ends else "over"
 
 
-class TermsPage(NoticeHandler):
-    """GET /admin/terms?version=…"""
-
-    async def get(self) -> None:
-        """Versions, who accepted what, and the text of one version."""
-        version = self.get_query_argument("version", "")[:64]
-        found = await self.desk.ledger.aread(_read_terms, version)
-        documents, language = self.desk.documents, self.language_texts.language
-        texts = found["texts"] or {}
-        self.show(
-            "admin/terms.html",
-            documents=documents,
-            version_shown=version if texts else "",
-            shown=[
-                blocks((text.get("zh") if language.startswith("zh") else "") or text["en"]) for text in texts.values()
-            ],
-            versions=found["versions"],
-            acceptances=found["acceptances"],
-            most=MOST,
-        )
-
-
-def _read_terms(connection: Connection, version: str) -> dict[str, Any]:
-    return {
-        "versions": terms.versions(connection),
-        "acceptances": terms.acceptances(connection, at_most=MOST),
-        "texts": terms.texts_of(connection, version) if version else None,
-    }
-
-
-ROUTES: tuple[Route, ...] = (
-    Route("admin/announcement", AnnouncementPage),
-    Route("admin/terms", TermsPage),
-)
+ROUTES: tuple[Route, ...] = (Route("admin/announcement", AnnouncementPage),)

@@ -1,4 +1,4 @@
-"""How an installation could give what its catalog lists and it does not have."""
+"""What an administrator can do so that a machine type or image of the catalog becomes available."""
 
 from __future__ import annotations
 

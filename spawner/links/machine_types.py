@@ -18,7 +18,7 @@ class Fit(StrEnum):
 
 
 @dataclass(frozen=True)
-class Needs:
+class LinkNeeds:
     """Bytes of memory, and seconds to run. 0: not known."""
 
     memory: int = 0
@@ -38,7 +38,7 @@ class Offer:
     has_accelerator: bool = False
 
 
-def fit_of(offer: Offer, needs: Needs) -> Fit:
+def fit_of(offer: Offer, needs: LinkNeeds) -> Fit:
     """What it needs first: waiting for a machine type that is too small would be in vain."""
     if offer.memory < needs.memory:
         return Fit.TOO_SMALL
@@ -49,7 +49,7 @@ def fit_of(offer: Offer, needs: Needs) -> Fit:
     return Fit.QUEUE if offer.can_queue else Fit.CLOSED
 
 
-def best(offers: Sequence[Offer], needs: Needs, preferred: str) -> str | None:
+def best(offers: Sequence[Offer], needs: LinkNeeds, preferred: str) -> str | None:
     """The machine type to choose at first: what is free before what is not, then the preferred one, then one without an
     accelerator, then the smallest. None where nothing serves."""
 

@@ -1,4 +1,4 @@
-"""A picture of how many notebooks ran, as the numbers of an SVG. The style sheet has its colours."""
+"""The chart of how many notebooks ran, as the numbers of an SVG. The style sheet has its colours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Picture:
+class LoadChart:
     """`width` steps; `marks` are texts along the time axis; `rows` are for a table: time, and a number per flavor."""
 
     width: int
@@ -35,9 +35,9 @@ class Picture:
     rows: list[tuple[str, list[int]]]
 
 
-def picture_of(
+def chart_of(
     load: Load, titles: dict[str, str], *, time_text: Callable[[datetime], str], per_row: int = 1, marks: int = 3
-) -> Picture:
+) -> LoadChart:
     """Bars on top of each other. Flavors that never ran are left out. `per_row` steps share a row of the table."""
     shown = [flavor for flavor, counts in load.counts.items() if any(counts)]
     steps = len(next(iter(load.counts.values()), ()))
@@ -54,7 +54,7 @@ def picture_of(
     def when(step: int) -> str:
         return time_text(load.begins + step * load.step)
 
-    return Picture(
+    return LoadChart(
         width=steps,
         peak=load.peak,
         bars=bars,
