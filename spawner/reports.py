@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from spawner.plain_text import one_line
+
 LONGEST_LINK = 1800
 """Mail programs and sites refuse longer addresses."""
 MAIL = "mailto:"
@@ -13,14 +15,17 @@ PLACE = "{text}"
 
 
 def report_text(*, what: str, path: str, request_id: str, version: str, browser: str, now: datetime) -> str:
-    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's language."""
+    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's language.
+
+    A link can choose `path`: in it are no lines that look like ours.
+    """
     lines = {
-        "What": " ".join(what.split()),
-        "Page": path,
+        "What": one_line(what),
+        "Page": one_line(path),
         "Time": now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "Request": request_id,
         "Freepool": version,
-        "Browser": browser[:200],
+        "Browser": one_line(browser)[:200],
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
 
