@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from spawner.plain_text import one_line
-
 LONGEST_LINK = 1800
 """Mail programs and sites refuse longer addresses."""
 MAIL = "mailto:"
@@ -20,14 +18,19 @@ def report_text(*, what: str, path: str, request_id: str, version: str, browser:
     A link can choose `path`: in it are no lines that look like ours.
     """
     lines = {
-        "What": one_line(what),
-        "Page": one_line(path),
+        "What": _one_line(what),
+        "Page": _one_line(path),
         "Time": now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "Request": request_id,
         "Freepool": version,
-        "Browser": one_line(browser)[:200],
+        "Browser": _one_line(browser)[:200],
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def _one_line(text: str) -> str:
+    """Without control characters and changes of direction."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def report_link(report_to: str | None, text: str) -> str:
