@@ -114,10 +114,11 @@ def test_no_other_protocol_and_no_option_of_git_is_wanted(fields: dict[str, str]
 
 async def test_the_same_link_pressed_twice_is_fetched_once(served: tuple[GitServer, str], root: Path) -> None:
     server, certificates = served
-    wanted = Wanted(git=commit(server, "twice.git", {"a.txt": "1"}))
+    wanted = Wanted(git=commit(server, "twice.git", {"a.txt": "1"}))  # without a branch, too, it is found again
     fetches = Fetches(root)
     said = await asyncio.gather(*(fetches.state_of(wanted, certificates, seconds=20) for _ in range(2)))
     assert said == [{"state": "done", "path": "twice"}] * 2
+    assert await fetch(root, wanted, certificates) == "twice"
     assert [path.name for path in root.iterdir()] == ["twice"]
 
 
