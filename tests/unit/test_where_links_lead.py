@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from spawner.desk.common import safe_address
+from spawner.desk.i18n import load_translations
+from spawner.desk.open.describe import ANY_COMMIT, describe
 from spawner.hub.login.links import LinkHandler
 from spawner.hub.login.pages import LoginRefused
+from spawner.links.target import Kind, Target
 
 DESK: Any = SimpleNamespace(desk=SimpleNamespace(base="/services/desk/"))
 
@@ -44,3 +47,10 @@ def test_no_page_of_this_host_changes_who_is_logged_in_either(site: str) -> None
         refuse(asked("mallory", {"Sec-Fetch-Site": site}))
     refuse(asked("ada", {"Sec-Fetch-Site": site}))
     refuse(asked("mallory", {"Sec-Fetch-Site": "none"}))
+
+
+def test_a_commit_may_be_from_a_fork_and_the_page_says_so() -> None:
+    texts = load_translations()["en"]
+    for ref, is_said in (("a" * 40, True), ("0" * 64, True), ("main", False), ("", False)):
+        target = Target(Kind.GIT, git="https://example.org/ada/work", ref=ref)
+        assert (ANY_COMMIT in describe(target, None, texts).warning) == is_said
