@@ -13,16 +13,24 @@ PLACE = "{text}"
 
 
 def report_text(*, what: str, path: str, request_id: str, version: str, browser: str, now: datetime) -> str:
-    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's language."""
+    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's language.
+
+    A link can choose `path`: in it are no lines that look like ours.
+    """
     lines = {
-        "What": " ".join(what.split()),
-        "Page": path,
+        "What": _one_line(what),
+        "Page": _one_line(path),
         "Time": now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "Request": request_id,
         "Freepool": version,
-        "Browser": browser[:200],
+        "Browser": _one_line(browser)[:200],
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def _one_line(text: str) -> str:
+    """Without control characters and changes of direction."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def report_link(report_to: str | None, text: str) -> str:

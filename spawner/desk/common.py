@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from pydantic import BaseModel
@@ -70,9 +71,10 @@ def keep_language(handler: Handler, tag: str) -> None:
 
 
 def safe_address(handler: Handler, here: str) -> str:
-    """This address, if it is one of the desk's; else the home page."""
+    """This address, if it is one of the desk's; else the home page. `..` would lead to any other page of this host."""
     is_ours = here.startswith(handler.desk.base) and LOCAL_PATH.fullmatch(here) is not None
-    return here if is_ours else handler.desk.base
+    leads_out = ".." in unquote(here.partition("?")[0]).split("/")
+    return here if is_ours and not leads_out else handler.desk.base
 
 
 class StreamHandler(JsonHandler):

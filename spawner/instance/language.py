@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import unquote_plus
 
 from jupyterlab_server.handlers import LabHandler
 from jupyterlab_server.settings_utils import SchemaHandler
@@ -44,7 +45,7 @@ def language_of_request(handler: Any) -> str:
 def without_language(uri: str) -> str:
     """A request's address without the argument that asks for a language."""
     path, _, query = uri.partition("?")
-    kept = [part for part in query.split("&") if part and part.partition("=")[0] != ARGUMENT]
+    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) != ARGUMENT]
     return f"{path}?{'&'.join(kept)}" if kept else path
 
 

@@ -19,6 +19,7 @@ LONGEST_ADDRESS, LONGEST_REF, LONGEST_PATH = 500, 200, 500
 NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 """A host's name in ASCII. Its last part begins with a letter, so no way to write an IPv4 address is one."""
 BAD_IN_REF = re.compile(r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 EXAMPLE = re.compile(r"[a-z0-9-]{1,31}")
 CHECK_LINK = "Check the link, or ask its author for a new one."
 

@@ -142,7 +142,9 @@ class Hub:
 
     async def _json(self, url: str, model: Model) -> tuple[Any, str | None]:
         """The answer, and the address of the next page."""
-        async with self.session.get(url, headers=self._headers(), cookies=self._cookies()) as answer:
+        is_own = url.startswith(f"{self.endpoint}/")  # the next page's address is the hub's word
+        headers, cookies = (self._headers(), self._cookies()) if is_own else (None, None)
+        async with self.session.get(url, headers=headers, cookies=cookies) as answer:
             if answer.status in (401, 403, 404):
                 raise SetupError(
                     "{endpoint} has no {repository} with the revision {revision}, or not for all (HTTP {status}).",

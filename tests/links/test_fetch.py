@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from spawner.instance.fetch.git import LARGEST_OUTPUT, MEMORY_KIB, environment, run_git
 from spawner.instance.fetch.handlers import Fetches, fetch
 from spawner.instance.fetch.link import link_of, public_address
 from spawner.instance.fetch.wanted import FetchFailed, Limits, Wanted
@@ -112,11 +114,65 @@ def test_no_other_protocol_and_no_option_of_git_is_wanted(fields: dict[str, str]
 
 async def test_the_same_link_pressed_twice_is_fetched_once(served: tuple[GitServer, str], root: Path) -> None:
     server, certificates = served
-    wanted = Wanted(git=commit(server, "twice.git", {"a.txt": "1"}))
+    wanted = Wanted(git=commit(server, "twice.git", {"a.txt": "1"}))  # without a branch, too, it is found again
     fetches = Fetches(root)
     said = await asyncio.gather(*(fetches.state_of(wanted, certificates, seconds=20) for _ in range(2)))
     assert said == [{"state": "done", "path": "twice"}] * 2
+    assert await fetch(root, wanted, certificates) == "twice"
     assert [path.name for path in root.iterdir()] == ["twice"]
+
+
+async def test_what_git_says_and_how_much_memory_it_takes_have_limits(tmp_path: Path) -> None:
+    """As with a repository of a few trees that name each other: its list of files would fill the notebook's memory."""
+    long = f"alias.long=!head -c {LARGEST_OUTPUT + 1} /dev/zero"
+    with pytest.raises(FetchFailed) as failed:
+        await run_git(tmp_path, "-c", long, "long")
+    assert failed.value.code == "too_many"
+    said = "alias.said=!head -c 2000000 /dev/zero | tr '\\0' x >&2; echo; echo 'fatal: not found' >&2; exit 1"
+    with pytest.raises(FetchFailed) as failed:
+        await run_git(tmp_path, "-c", said, "said")
+    assert (failed.value.code, failed.value.details[-9:]) == ("not_found", "not found")
+    assert await run_git(tmp_path, "-c", "alias.room=!ulimit -d", "room") == str(MEMORY_KIB)
+
+
+async def test_a_list_of_files_without_an_end_ends_the_fetch(served: tuple[GitServer, str], root: Path) -> None:
+    server, certificates = served
+    url = server.make("bomb.git")
+    bare = server.folder / "bomb.git"
+
+    def written(*arguments: str, given: str) -> str:
+        asked = ["git", "-C", str(bare), *arguments]
+        return subprocess.run(asked, input=given, check=True, capture_output=True, text=True).stdout.strip()
+
+    one, mode = written("hash-object", "-w", "--stdin", given="x"), "100644 blob"
+    for _ in range(9):
+        one = written("mktree", given="".join(f"{mode} {one}\t{n}\n" for n in range(10)))
+        mode = "040000 tree"
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    head = written(*author, "commit-tree", "-m", "x", one, given="")
+    git(bare, "update-ref", "refs/heads/main", head)
+    git(bare, "symbolic-ref", "HEAD", "refs/heads/main")
+    assert await refused(root, Wanted(git=url), certificates, Limits(seconds=60)) == "too_many"
+
+
+def test_git_finds_no_passwords_of_the_user() -> None:
+    """Those of ~/.netrc would go to whatever server a link names."""
+    assert environment({"HOME": "/home/ada", "PATH": "/bin"})["HOME"] == os.devnull
+
+
+async def test_a_repository_with_the_name_of_a_package_is_not_imported_in_its_place(
+    served: tuple[GitServer, str], root: Path
+) -> None:
+    server, certificates = served
+    url = commit(server, "numpy.git", {"__init__.py": "print('hostile')", "a.ipynb": notebook("1")})
+    wanted = Wanted(git=url, path="a.ipynb")
+    for _ in range(2):
+        assert await fetch(root, wanted, certificates) == "numpy-2/a.ipynb"
+    assert [path.name for path in root.iterdir()] == ["numpy-2"]
+    imported = subprocess.run(
+        [sys.executable, "-c", "import numpy"], check=False, cwd=root, capture_output=True, text=True
+    )
+    assert "hostile" not in imported.stdout
 
 
 def test_a_shared_link_names_no_user_and_no_password() -> None:

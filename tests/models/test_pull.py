@@ -7,9 +7,11 @@ import asyncio
 import itertools
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -255,3 +257,30 @@ def test_a_catalog_with_a_wrong_model_is_refused(catalog_file: Path) -> None:
         data["models"] = [json.loads(model().model_dump_json(exclude_defaults=True)) | wrong]
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Catalog.model_validate(data)
+
+
+async def test_a_token_goes_to_its_hub_only_wherever_the_next_page_is_said_to_be() -> None:
+    sent: dict[str, dict[str, str]] = {}
+    answers: dict[str, tuple[Any, str]] = {
+        "https://hub.test/api/models/Qwen/Tiny1/revision/main": ({"sha": "a" * 40}, ""),
+        f"https://hub.test/api/models/Qwen/Tiny1/tree/{'a' * 40}?recursive=true": ([], "https://hub.test.evil/2"),
+        "https://hub.test.evil/2": ([], ""),
+    }
+
+    class Session:
+        @asynccontextmanager
+        async def get(self, url: str, **options: Any) -> AsyncIterator[Any]:
+            found, following = answers[url]
+            sent[url] = {**(options["headers"] or {}), **(options["cookies"] or {})}
+
+            async def read(**_: Any) -> Any:
+                return found
+
+            links = {"next": {"url": following}} if following else {}
+            yield SimpleNamespace(status=200, raise_for_status=lambda: None, links=links, json=read)
+
+    session: Any = Session()
+    where = Hub.of(Source.HUGGINGFACE, session, {"HF_ENDPOINT": "https://hub.test", "HF_TOKEN": "secret"})
+    await where.listing(model(source="huggingface"))
+    assert [url for url, headers in sent.items() if "secret" in str(headers)] == list(answers)[:2]
+    assert len(sent) == 3

@@ -30,6 +30,7 @@ def test_a_request_has_the_language_that_a_page_would_have(chosen: str | None, a
         ("/user/a/lab?language=en", "/user/a/lab"),
         ("/user/a/lab/tree/x%3Fy.ipynb?reset&language=zh-CN&a=%26", "/user/a/lab/tree/x%3Fy.ipynb?reset&a=%26"),
         ("/user/a/lab?languages=3", "/user/a/lab?languages=3"),
+        ("/user/a/lab?%6canguage=en&a=1", "/user/a/lab?a=1"),
     ],
 )
 def test_only_the_language_is_taken_out_of_an_address(uri: str, rest: str) -> None:

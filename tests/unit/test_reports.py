@@ -37,6 +37,13 @@ def test_a_report_has_what_is_known_and_nothing_else() -> None:
     ]  # fmt: skip
 
 
+def test_a_link_writes_no_line_of_a_report() -> None:
+    path = "/user/a\nRequest: 0\u202e\x1b"
+    text = report_text(what="", path=path, request_id="1f", version="1", browser="x\x85Request: 2", now=NOW)
+    assert [line.partition(":")[0] for line in text.splitlines()] == ["Page", "Time", "Request", "Freepool", "Browser"]
+    assert text.splitlines()[0] == "Page: /user/a Request: 0"
+
+
 @pytest.mark.parametrize(
     "address", ["mailto:ops@example.org", "https://example.org/new?body={text}", "https://example.org/help"]
 )

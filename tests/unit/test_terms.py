@@ -93,10 +93,21 @@ def test_a_text_is_headings_paragraphs_and_lists_and_never_markup() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "/a\nb", "", "javascript:x", "/é"],
-)
-def test_the_page_leads_to_no_other_host(hostile: str) -> None:
+    [
+        "//evil.example.org", "https://evil.example.org", "/\\evil.example.org", "/a\nb", "", "javascript:x", "/é",
+        "/hub/link?user=mallory&token=x", "/services/desk/../../hub/link?token=x", "/hub/spawn/%2E./link?token=x",
+        "/services/desk/.%2e/%2e%2e/hub/link", "/hub/spawnx", "/hub/logout",
+    ],
+)  # fmt: skip
+def test_the_page_leads_to_no_other_host_and_to_no_login_link(hostile: str) -> None:
     assert local_target(hostile, "/services/desk/") == "/services/desk/"
+
+
+def test_a_page_of_a_start_leads_on_to_a_notebook_only() -> None:
+    wanted = "/hub/spawn/ada?next=%2Fhub%2Fuser%2Fada%2Flab"
+    assert local_target(wanted, "/services/desk/") == wanted
+    assert local_target("/hub/spawn?next=%2Fhub%2Flink%3Ftoken%3Dx", "/services/desk/") == "/hub/spawn"
+    assert local_target("/jupyter/hub/spawn", "/jupyter/services/desk/") == "/jupyter/hub/spawn"
 
 
 def test_a_target_with_a_query_survives() -> None:

@@ -246,7 +246,13 @@ def _all() -> dict[str, str]:
         *(("describe.py", value) for value in (*describe.FAILURES.values(), *describe.NEXT.values())),
         *(
             ("describe.py", value)
-            for value in (describe.WARNING, describe.TOO_SMALL, describe.TOO_SHORT, describe.FAILED)
+            for value in (
+                describe.WARNING,
+                describe.ANY_COMMIT,
+                describe.TOO_SMALL,
+                describe.TOO_SHORT,
+                describe.FAILED,
+            )
         ),
         *(
             ("policies.py", value)

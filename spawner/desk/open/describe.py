@@ -11,12 +11,14 @@ from spawner.desk.open.views import Choice, Description, OpenView
 from spawner.desk.user.landing import free_view, resources
 from spawner.desk.user.views import ExampleView, FlavorView, State
 from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
-from spawner.links.target import Kind, Target
+from spawner.links.target import COMMIT, Kind, Target
 
 WARNING = (
     "This content is not from this platform. It is opened, not run: check who wrote it before you run its cells. What "
     "you run can read the files in your notebook."
 )
+ANY_COMMIT = "This link names a commit by its id: it may be from another person's copy (fork) of this repository."
+"""Hosts such as GitHub keep all forks of a repository in one place, and return their commits under each one's name."""
 TOO_SMALL = "Too small: needs {size} memory"
 TOO_SHORT = "Sessions are too short for this"
 FAILURES = {
@@ -51,7 +53,8 @@ def describe(target: Target, example: ExampleView | None, texts: Translations) -
     if target.file:
         rows.append((texts.say("File"), target.file))
     title = target.file.rsplit("/", 1)[-1] or target.repository.rsplit("/", 1)[-1]
-    return Description(title, tuple(rows), warning=texts.say(WARNING))
+    of_whom = texts.say(ANY_COMMIT) if COMMIT.fullmatch(target.ref) else ""
+    return Description(title, tuple(rows), warning=texts.together(texts.say(WARNING), of_whom))
 
 
 def choices(flavors: Sequence[FlavorView], needs: LinkNeeds, preferred: str, texts: Translations) -> list[Choice]:

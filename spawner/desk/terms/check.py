@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, unquote, urlencode
 
 from spawner.desk.context import Desk
 from spawner.ledger.people import terms
@@ -12,6 +12,8 @@ PAGE = "terms/accept"
 CACHE_ENTRIES = 100_000
 LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 """A path of this host: printable ASCII without the backslash, which browsers read as a slash."""
+STARTS = re.compile(r"(spawn|user)(/.*)?")
+"""Below the hub's base: its pages that ask for an acceptance, and those that these lead to."""
 
 
 async def needs_acceptance(desk: Desk, person_id: str) -> bool:
@@ -37,6 +39,16 @@ def accept_path(base: str, target: str) -> str:
     return f"{base}{PAGE}?{urlencode({'next': target})}"
 
 
-def local_target(text: str, otherwise: str) -> str:
-    """`text` where it is a path of this host."""
-    return text if LOCAL_PATH.fullmatch(text) else otherwise
+def local_target(text: str, base: str) -> str:
+    """`text` where it is a page that asks for an acceptance: the desk's below `base`, or one of a start; else `base`.
+
+    No other of the hub's: a login link that is opened from this page would change who is logged in.
+    """
+    hub = f"{base.removesuffix('services/desk/')}hub/"
+    path, _, query = text.partition("?")
+    is_plain = LOCAL_PATH.fullmatch(text) is not None and ".." not in unquote(path).split("/")
+    is_start = path.startswith(hub) and STARTS.fullmatch(path, len(hub)) is not None
+    if not is_plain or not (path.startswith(base) or is_start):
+        return base
+    following = [] if path.startswith(base) else parse_qs(query).get("next", [])  # the hub's page leads on
+    return text if all(local_target(one, base) == one for one in following) else path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -18,6 +19,7 @@ async def fetch_file(root: Path, wanted: Wanted, limits: Limits, certificates: P
         request = HTTPRequest(
             wanted.url,
             follow_redirects=False,
+            decompress_response=False,  # the limit is one of what arrives
             request_timeout=limits.seconds,
             ca_certs=None if certificates is None else str(certificates),
         )
@@ -43,9 +45,19 @@ async def fetch_file(root: Path, wanted: Wanted, limits: Limits, certificates: P
         place = root / (name if number == 1 else f"{name.removesuffix('.ipynb')}-{number}.ipynb")
         try:
             with place.open("xb") as stream:
-                stream.write(answer.body)
+                _write(stream, answer.body, place)
             return place.name
         except FileExistsError:
             if place.is_file() and not place.is_symlink() and place.read_bytes() == answer.body:
                 return place.name
     raise FetchFailed("too_many")
+
+
+def _write(stream: BinaryIO, content: bytes, place: Path) -> None:
+    """Of a file that the disk has no room for nothing is left."""
+    try:
+        stream.write(content)
+        stream.flush()
+    except OSError:
+        place.unlink(missing_ok=True)
+        raise

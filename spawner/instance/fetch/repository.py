@@ -25,8 +25,9 @@ async def fetch_repository(root: Path, wanted: Wanted, limits: Limits, certifica
     """The path to open, relative to `root`. Raises `FetchFailed`."""
     if shutil.which("git") is None:
         raise FetchFailed("no_git")
-    place, is_there = await _place_of(root, wanted)
-    if not is_there:
+    place = await _copy_of(root, wanted)
+    if place is None:
+        _free_place(root, wanted.name)  # before anything is downloaded
         with tempfile.TemporaryDirectory(prefix=".freepool-open-", dir=root) as folder:
             copy = Path(folder) / "copy"
             try:
@@ -36,6 +37,7 @@ async def fetch_repository(root: Path, wanted: Wanted, limits: Limits, certifica
                     raise
                 shutil.rmtree(copy, ignore_errors=True)  # GitLab leads from an address without .git to the one with it
                 await _copy(copy, wanted, f"{wanted.git}.git", limits, certificates)
+            place = _free_place(root, wanted.name, is_package=_is_package(copy))
             copy.rename(place)
     return _path_in(root, place, wanted.path)
 
@@ -48,18 +50,37 @@ def _path_in(root: Path, place: Path, path: str) -> str:
     return opened.relative_to(root).as_posix()
 
 
-async def _place_of(root: Path, wanted: Wanted) -> tuple[Path, bool]:
-    """The folder of this link's copy, and whether it is there."""
-    for number in range(1, 100):
-        place = root / (wanted.name if number == 1 else f"{wanted.name}-{number}")
-        if not place.exists() and not place.is_symlink():
-            return place, False
+def _places(root: Path, name: str) -> list[Path]:
+    """Folders that a copy may have, the first that is free is used."""
+    return [root / name, *(root / f"{name}-{number}" for number in range(2, 100))]
+
+
+async def _copy_of(root: Path, wanted: Wanted) -> Path | None:
+    """The folder of this link's copy; None where it is not there."""
+    for place in _places(root, wanted.name):
         config = place / ".git" / "config"
         if config.is_file():
             with contextlib.suppress(FetchFailed):
                 if await run_git(root, "config", "--no-includes", "--file", str(config), "--get", MARK) == wanted.mark:
-                    return place, True
+                    return place
+    return None
+
+
+def _free_place(root: Path, name: str, *, is_package: bool = False) -> Path:
+    """A folder for a new copy. Raises `FetchFailed`.
+
+    That of a Python package has no name that Python imports: a repository called `numpy` would be the numpy of every
+    notebook beside it, and run there.
+    """
+    for place in _places(root, name):
+        can_be_imported = is_package and place.name.isidentifier()
+        if not can_be_imported and not place.exists() and not place.is_symlink():
+            return place
     raise FetchFailed("too_many")
+
+
+def _is_package(copy: Path) -> bool:
+    return any(path.name.startswith("__init__.") for path in copy.iterdir())
 
 
 async def _copy(copy: Path, wanted: Wanted, address: str, limits: Limits, certificates: Path | None) -> None:

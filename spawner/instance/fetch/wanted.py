@@ -50,8 +50,8 @@ class Wanted:
 
     @property
     def mark(self) -> str:
-        """What tells copies of different links apart."""
-        return f"{self.git or self.url} {self.ref}"
+        """What tells copies of different links apart. No space at its end: git's output is read without."""
+        return f"{self.git or self.url} {self.ref}".strip()
 
     @property
     def name(self) -> str:
