@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
 from tests.links.repositories import commit, notebook
 from tests.save.git_server import GitServer
+from tests.stack import Stack
 
 Enter = Callable[..., Visitor]
 Picture = Callable[..., None]
@@ -92,3 +94,28 @@ def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> Non
     page.goto(f"{base}/open?git={quote(url, safe='')}&path=nothing.ipynb")
     button(page, "Open in my notebook").click()
     expect(page.locator("#progress")).to_have_text("The repository has no such file.")
+
+
+def test_everybody_can_make_a_link_and_its_badge(shared_stack: Stack) -> None:
+    desk = f"{shared_stack.url}/services/desk/"
+    address = "https://git.example.org/ada/course/blob/main/week 1/first.ipynb"
+    page = shared_stack.http.get(f"{desk}open/badge", params={"address": address})
+    link = f"{shared_stack.url}/open?git=https%3A//git.example.org/ada/course&ref=main&path=week%201/first.ipynb"
+    markdown = f"[![Open in Freepool]({desk}open/badge.svg)]({link})"
+    assert markdown in unescape(page.text)
+    led = shared_stack.http.get(link, follow_redirects=True)
+    assert "<title>first.ipynb - Freepool</title>" in led.text
+    picture = shared_stack.http.get(f"{desk}open/badge.svg")
+    assert picture.headers["Content-Type"] == "image/svg+xml"
+    assert picture.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    for hostile in (
+        "javascript:alert(1)",
+        "https://[x",
+        "https://10.0.0.1/a/b.ipynb",
+        'https://a.b/"><script>/x.ipynb',
+    ):
+        refused = shared_stack.http.get(f"{desk}open/badge", params={"address": hostile})
+        assert refused.status_code == 200
+        assert "must begin with https://" in refused.text
+        assert "open-copy" not in refused.text
+        assert "<script>/x" not in refused.text
