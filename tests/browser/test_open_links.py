@@ -17,7 +17,7 @@ from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
 from tests.links.repositories import commit, notebook
-from tests.save.git_server import GitServer
+from tests.save.git_server import GitServer, git
 from tests.stack import Stack
 
 Enter = Callable[..., Visitor]
@@ -65,6 +65,12 @@ def test_from_a_badge_to_a_cell_that_has_run(
     assert_fits(page)
     page.set_viewport_size({"width": 1280, "height": 800})
     assert visitor.instances() == [], "the page starts nothing by itself"
+    button(page, "Look up commit").click()
+    expect(page.locator(".open-facts")).to_contain_text("Commit")
+    tip = git(server.folder / "badge.git", "rev-parse", "main").decode()
+    expect(page.locator(".open-facts")).to_contain_text(tip[:12])
+    expect(button(page, "Look up commit")).to_have_count(0)
+    assert visitor.instances() == [], "nor does looking"
     step("checks of the test")
     button(page, "Start").click()
     page.wait_for_url("**/lab/tree/badge/course/first.ipynb")

@@ -12,6 +12,7 @@ PUBLIC: tuple[Route, ...] = (Route("open/badge", badge.BadgePage), Route("open/b
 ROUTES: tuple[Route, ...] = (
     Route("open", pages.OpenPage),
     Route("open/sign-in", pages.SignInPage),
+    Route("open/look", pages.LookPage),
     Route("open/wait", pages.WaitPage),
     Route(
         "api/open",
