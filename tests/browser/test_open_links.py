@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable
 from html import unescape
@@ -82,9 +83,22 @@ def test_from_a_badge_to_a_cell_that_has_run(
     lines = [f"{after[1] - before[1]:6.2f} s  {after[0]}" for before, after in itertools.pairwise(steps)]
     with capsys.disabled():
         print("", *lines, sep="\n")
+    shares_the_open_file(page, url)
     opens_in_the_running_notebook(visitor, page, url)
     picture(page, "failed")
     assert findings(page, "failed") == []
+
+
+def shares_the_open_file(page: Page, url: str) -> None:
+    """JupyterLab's panel leads to the page that makes the same link."""
+    page.get_by_role("button", name=re.compile("Open the Freepool panel")).click()
+    with page.context.expect_page() as opened:
+        button(page, "Share the open file").click()
+    made = opened.value
+    expect(made.get_by_role("region", name="Markdown")).to_contain_text("path=course/first.ipynb")
+    expect(made.get_by_role("region", name="Link")).to_contain_text(quote(url, safe="/"))
+    assert findings(made, "badge") == []
+    made.close()
 
 
 def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> None:
