@@ -147,6 +147,7 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("unavailable/{status}", unavailable.UnavailableHandler, parameters=(STATUS,)),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
         user_routes.ICON,
+        *open_routes.PUBLIC,
         *terms_routes.ROUTES,
         *announcement_pages.ROUTES,
         *(channel_routes.LINKS if desk.settings.channels.is_on else ()),

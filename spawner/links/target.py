@@ -22,6 +22,7 @@ BAD_IN_REF = re.compile(r"[\s~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|//")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 EXAMPLE = re.compile(r"[a-z0-9-]{1,31}")
 CHECK_LINK = "Check the link, or ask its author for a new one."
+NOT_ALLOWED = "This link's address is not allowed. It must begin with https:// and name a public server."
 
 
 class Kind(StrEnum):
@@ -100,29 +101,30 @@ def read_target(query: Mapping[str, str], hosts: tuple[str, ...] = ()) -> Target
 
 def check_address(address: str, hosts: tuple[str, ...] = ()) -> str:
     """The address with its host in small letters. Raises `BadOption`."""
-    refusal = BadOption(
-        "This link's address is not allowed. It must begin with https:// and name a public server.",
-        next_step=CHECK_LINK,
-    )
     if len(address) > LONGEST_ADDRESS or not address.isascii() or not address.isprintable() or " " in address:
-        raise refusal
+        raise not_allowed()
     if set(address) & set("\\<>\"'`{}|^") or not address.startswith("https://"):
-        raise refusal
+        raise not_allowed()
     try:
         url = urlsplit(address)
         host, port = url.hostname or "", url.port
     except ValueError:
-        raise refusal from None
+        raise not_allowed() from None
     if url.username is not None or url.password is not None or "?" in address or "#" in address or "@" in url.netloc:
-        raise refusal
+        raise not_allowed()
     place = host if port in (None, 443) else f"{host}:{port}"
     is_listed = place in hosts
     if not is_listed and (not NAME.fullmatch(host) or port not in (None, 443)):
-        raise refusal
+        raise not_allowed()
     path = url.path
     if not all(character.isprintable() for character in unquote(path)) or ".." in unquote(path).split("/"):
-        raise refusal
+        raise not_allowed()
     return f"https://{place}{path.rstrip('/')}"
+
+
+def not_allowed() -> BadOption:
+    """The refusal of an address."""
+    return BadOption(NOT_ALLOWED, next_step=CHECK_LINK)
 
 
 def check_ref(ref: str) -> str:

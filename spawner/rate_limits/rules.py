@@ -37,7 +37,7 @@ RULES = (
     Rule(Kind.LOGIN, r"^/hub/(login|signup)$", ("POST",)),
     Rule(Kind.START, r"^/hub/spawn(/|$)"),  # JupyterHub starts by GET, too
     Rule(Kind.START, r"^/hub/api/users/[^/]+/servers?(/[^/]*)?$", ("POST",)),
-    Rule(Kind.START, r"^/services/desk/open$", ("POST",)),
+    Rule(Kind.START, r"^/services/desk/open(/look)?$", ("POST",)),
     Rule(Kind.START, r"^/services/desk/api/(instance|instance/restart|ticket|ticket/take)$", ("POST",)),
 )
 """The first that matches counts; without one it is `Kind.API`."""

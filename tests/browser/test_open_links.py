@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +18,8 @@ from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
 from tests.links.repositories import commit, notebook
-from tests.save.git_server import GitServer
+from tests.save.git_server import GitServer, git
+from tests.stack import Stack
 
 Enter = Callable[..., Visitor]
 Picture = Callable[..., None]
@@ -63,6 +66,12 @@ def test_from_a_badge_to_a_cell_that_has_run(
     assert_fits(page)
     page.set_viewport_size({"width": 1280, "height": 800})
     assert visitor.instances() == [], "the page starts nothing by itself"
+    button(page, "Look up commit").click()
+    expect(page.locator(".open-facts")).to_contain_text("Commit")
+    tip = git(server.folder / "badge.git", "rev-parse", "main").decode()
+    expect(page.locator(".open-facts")).to_contain_text(tip[:12])
+    expect(button(page, "Look up commit")).to_have_count(0)
+    assert visitor.instances() == [], "nor does looking"
     step("checks of the test")
     button(page, "Start").click()
     page.wait_for_url("**/lab/tree/badge/course/first.ipynb")
@@ -74,9 +83,22 @@ def test_from_a_badge_to_a_cell_that_has_run(
     lines = [f"{after[1] - before[1]:6.2f} s  {after[0]}" for before, after in itertools.pairwise(steps)]
     with capsys.disabled():
         print("", *lines, sep="\n")
+    shares_the_open_file(page, url)
     opens_in_the_running_notebook(visitor, page, url)
     picture(page, "failed")
     assert findings(page, "failed") == []
+
+
+def shares_the_open_file(page: Page, url: str) -> None:
+    """JupyterLab's panel leads to the page that makes the same link."""
+    page.get_by_role("button", name=re.compile("Open the Freepool panel")).click()
+    with page.context.expect_page() as opened:
+        button(page, "Share the open file").click()
+    made = opened.value
+    expect(made.get_by_role("region", name="Markdown")).to_contain_text("path=course/first.ipynb")
+    expect(made.get_by_role("region", name="Link")).to_contain_text(quote(url, safe="/"))
+    assert findings(made, "badge") == []
+    made.close()
 
 
 def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> None:
@@ -92,3 +114,28 @@ def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> Non
     page.goto(f"{base}/open?git={quote(url, safe='')}&path=nothing.ipynb")
     button(page, "Open in my notebook").click()
     expect(page.locator("#progress")).to_have_text("The repository has no such file.")
+
+
+def test_everybody_can_make_a_link_and_its_badge(shared_stack: Stack) -> None:
+    desk = f"{shared_stack.url}/services/desk/"
+    address = "https://git.example.org/ada/course/blob/main/week 1/first.ipynb"
+    page = shared_stack.http.get(f"{desk}open/badge", params={"address": address})
+    link = f"{shared_stack.url}/open?git=https%3A//git.example.org/ada/course&ref=main&path=week%201/first.ipynb"
+    markdown = f"[![Open in Freepool]({desk}open/badge.svg)]({link})"
+    assert markdown in unescape(page.text)
+    led = shared_stack.http.get(link, follow_redirects=True)
+    assert "<title>first.ipynb - Freepool</title>" in led.text
+    picture = shared_stack.http.get(f"{desk}open/badge.svg")
+    assert picture.headers["Content-Type"] == "image/svg+xml"
+    assert picture.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    for hostile in (
+        "javascript:alert(1)",
+        "https://[x",
+        "https://10.0.0.1/a/b.ipynb",
+        'https://a.b/"><script>/x.ipynb',
+    ):
+        refused = shared_stack.http.get(f"{desk}open/badge", params={"address": hostile})
+        assert refused.status_code == 200
+        assert "must begin with https://" in refused.text
+        assert "open-copy" not in refused.text
+        assert "<script>/x" not in refused.text

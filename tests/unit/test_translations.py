@@ -243,6 +243,7 @@ def _all() -> dict[str, str]:
         *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         ("target.py", target.CHECK_LINK),
+        ("target.py", target.NOT_ALLOWED),
         *(("describe.py", value) for value in (*describe.FAILURES.values(), *describe.NEXT.values())),
         *(
             ("describe.py", value)

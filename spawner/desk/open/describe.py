@@ -10,6 +10,7 @@ from spawner.desk.i18n import Translations
 from spawner.desk.open.views import Choice, Description, OpenView
 from spawner.desk.user.landing import free_view, resources
 from spawner.desk.user.views import ExampleView, FlavorView, State
+from spawner.links.look import Seen
 from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
 from spawner.links.target import COMMIT, Kind, Target
 
@@ -20,6 +21,7 @@ WARNING = (
 ANY_COMMIT = "This link names a commit by its id: it may be from another person's copy (fork) of this repository."
 """Hosts such as GitHub keep all forks of a repository in one place, and return their commits under each one's name."""
 TOO_SMALL = "Too small: needs {size} memory"
+SHOWN_HASH = 12
 TOO_SHORT = "Sessions are too short for this"
 FAILURES = {
     "not_found": "The repository was not found, or is not public.",
@@ -41,8 +43,8 @@ FREE_SPACE = "Delete files in your notebook, then try again."
 NEXT = {"disk_full": FREE_SPACE, "unreachable": "Try again in a moment.", "timed_out": "Try again in a moment."}
 
 
-def describe(target: Target, example: ExampleView | None, texts: Translations) -> Description:
-    """What the address says. An example is the platform's own, so its title is known."""
+def describe(target: Target, example: ExampleView | None, texts: Translations, seen: Seen | None = None) -> Description:
+    """What the address says, and its server, where it was asked. An example is the platform's own."""
     if target.kind is Kind.EXAMPLE:
         assert example is not None
         return Description(example.title, ((texts.say("About"), example.summary),), icon=example.icon)
@@ -52,9 +54,18 @@ def describe(target: Target, example: ExampleView | None, texts: Translations) -
         rows.append((texts.say("Branch, tag or commit"), target.ref or texts.say("Default branch")))
     if target.file:
         rows.append((texts.say("File"), target.file))
+    if seen is not None:
+        rows.append(_seen_row(target, seen, texts))
     title = target.file.rsplit("/", 1)[-1] or target.repository.rsplit("/", 1)[-1]
     of_whom = texts.say(ANY_COMMIT) if COMMIT.fullmatch(target.ref) else ""
     return Description(title, tuple(rows), warning=texts.together(texts.say(WARNING), of_whom))
+
+
+def _seen_row(target: Target, seen: Seen, texts: Translations) -> tuple[str, str]:
+    unknown = texts.say("Known when it is opened: its server did not say")
+    if target.kind is Kind.GIT:
+        return texts.say("Commit"), seen.commit[:SHOWN_HASH] if seen.commit else unknown
+    return texts.say("Size"), unknown if seen.size is None else size(seen.size, texts.language)
 
 
 def choices(flavors: Sequence[FlavorView], needs: LinkNeeds, preferred: str, texts: Translations) -> list[Choice]:

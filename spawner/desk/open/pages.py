@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tornado.httputil import url_concat
 
 from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES
@@ -21,6 +23,7 @@ from spawner.desk.user.landing import (
 from spawner.desk.user.views import State
 from spawner.i18n import LANGUAGE_NAMES
 from spawner.ledger import Ticket
+from spawner.links.look import Seen, look
 from spawner.links.target import Kind, Target
 from spawner.login_settings import LoginKind
 from spawner.pool.options import choose, ticket_options
@@ -67,7 +70,7 @@ class OpenPage(LinkHandler, StartHandler):
             )
         )
 
-    def _show(self, target: Target, state: State) -> None:
+    def _show(self, target: Target, state: State, seen: Seen | None = None) -> None:
         texts, image = self.language_texts, self.image_of(target)
         example = self.example_in(target, state.examples)
         instance = state.instance
@@ -75,9 +78,10 @@ class OpenPage(LinkHandler, StartHandler):
         self.finish(
             self.render_page(
                 "open/open.html",
-                what=describe(target, example, texts),
+                what=describe(target, example, texts, seen),
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
                 is_stranger=False,
+                can_look=seen is None and example is None,
                 target=target,
                 blocked=example.reason if example is not None and not example.available else None,
                 in_queue=state.ticket is not None and instance is None,
@@ -112,6 +116,22 @@ class OpenPage(LinkHandler, StartHandler):
                 self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), ticket_options(admitted)),
                 subject=f"start of user {self.user_name}",
             )
+
+
+class LookPage(OpenPage):
+    """POST /open/look"""
+
+    async def get(self) -> None:
+        """A reloaded address: the page without what was looked up."""
+        self.redirect(self.page_of(self.read(query_fields(self))))
+
+    async def post(self) -> None:
+        """The page, with the commit or the size that the link's server says now."""
+        target = self.read(form_fields(self))
+        links = self.desk.settings.links
+        certificates = await asyncio.to_thread(links.certificates_for, target.host)
+        seen = await look(target, is_allowed=target.host in links.also_allow, certificates=certificates)
+        self._show(target, await self.state(), seen)
 
 
 class SignInPage(LinkHandler):

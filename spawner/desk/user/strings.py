@@ -142,6 +142,7 @@ USER_STRINGS: dict[str, str] = {
     "examples_title": "Examples",
     "examples_lead": "Ready-to-run notebook files.",
     "about_time": "about {time}",
+    "share": "Share",
     "missing": "Not on this server: {titles}",
     "missing_examples": "Examples: {titles}",
     "open_example": "Open",

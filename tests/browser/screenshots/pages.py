@@ -36,6 +36,7 @@ PAGES = (
     Entry("open-stranger", "/open?git=https://git.example.org/ada/course&path=first.ipynb", STRANGER),
     Entry("open", f"{DESK}open?git=https://git.example.org/ada/course&path=first.ipynb"),
     Entry("open-example", f"{DESK}open?example=ocr"),
+    Entry("badge", f"{DESK}open/badge?address=https://git.example.org/ada/course/blob/main/first.ipynb", STRANGER),
     Entry("login", f"{HUB}login", STRANGER),
     Entry("login-forged", f"{HUB}link?user=eve&token=x", STRANGER, status=403),
     Entry("stranger-404", f"{HUB}nothing", STRANGER, status=404),

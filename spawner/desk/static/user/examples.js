@@ -84,6 +84,10 @@ export function examples(model) {
         h(
           "div", { class: "card-end", key: "end" },
           openControl(example, model),
+          h(
+            "a", { class: "card-share", key: "share", href: `open/badge?example=${encodeURIComponent(example.id)}` },
+            t("share"), h("span", { class: "sr-only" }, ` ${example.title}`),
+          ),
           example.available && state.instance?.state !== "stopping" && example.seconds && h(
             "span", { class: "card-time", key: "time" }, t("about_time", { time: f.about(example.seconds) }),
           ),

@@ -33,6 +33,7 @@ export interface LabDialog { node: HTMLElement; reject(): void }
 export interface LabApp {
   restored: Promise<unknown>;
   shell: {
+    currentWidget?: LabWidget | null;
     widgets(area: string): Iterable<LabWidget>;
     add(widget: LabWidget, area: string, options: { rank: number }): void;
     activateById(id: string): void;

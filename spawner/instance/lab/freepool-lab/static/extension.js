@@ -6,6 +6,7 @@ import { watchDialogs } from "./dialogs.js";
 import { reportInput } from "./input.js";
 import { Notices } from "./notices.js";
 import { Panel } from "./panel.js";
+import { Share } from "./share.js";
 import { StatusItem } from "./status.js";
 import { languageOf, texts } from "./texts.js";
 import { Usage } from "./usage.js";
@@ -79,7 +80,7 @@ export async function makePlugins(shared, base) {
         request: (url, init) => makeRequest(url, init, settings),
       });
       const usage = new Usage(connection);
-      const panel = new Panel({ app, connection, kit, usage, t });
+      const panel = new Panel({ app, connection, kit, share: new Share({ app, connection, documents, t }), usage, t });
       const end = new EndDialog({ app, connection, documents, t });
       const status = new StatusItem({ connection, kit, usage, t, open: () => (connection?.end ? end.show() : panel.open()) });
       // JupyterLab hides items of priority 0 where the window is narrow.

@@ -5,6 +5,7 @@ import { urgency } from "./status.js";
 
 /** @import { Kit, LabApp, Notice, Session } from "../types.d.ts" */
 /** @import { Connection } from "./connection.js" */
+/** @import { Share } from "./share.js" */
 /** @import { Texts } from "./texts.js" */
 /** @import { Usage } from "./usage.js" */
 
@@ -32,10 +33,11 @@ function extensionWords(session, t) {
 export const openNotices = (session) => (session?.notices ?? []).filter(({ answered_at }) => !answered_at);
 
 export class Panel {
-  /** @param {{ app: LabApp, connection: Connection, kit: Kit, usage: Usage, t: Texts }} parts */
-  constructor({ app, connection, kit, usage, t }) {
+  /** @param {{ app: LabApp, connection: Connection, kit: Kit, share: Share, usage: Usage, t: Texts }} parts */
+  constructor({ app, connection, kit, share, usage, t }) {
     this.app = app;
     this.connection = connection;
+    this.share = share;
     this.usage = usage;
     this.t = t;
     this.isBusy = false;
@@ -68,7 +70,8 @@ export class Panel {
       time: h("section", {}),
       files: h("section", {}, h("h3", {}, t.say("files")), h("p", {}, t.say("wiped")),
         h("p", {}, h("a", { href: `${this.connection.base}files.zip`, download: "freepool-files.zip" }, t.say("download"))),
-        h("p", {}, h("a", { href: `${this.connection.base}save`, target: "_blank", rel: "noopener" }, t.say("save_elsewhere")))),
+        h("p", {}, h("a", { href: `${this.connection.base}save`, target: "_blank", rel: "noopener" }, t.say("save_elsewhere"))),
+        this.share.node),
       messages: h("section", { hidden: true }),
       allowance: h("section", { hidden: true }),
       allowanceTitle: h("h3", {}),
