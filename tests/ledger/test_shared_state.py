@@ -157,7 +157,7 @@ async def test_a_page_reads_nothing_where_only_the_pool_has_changed(ledger: Ledg
     parts = SimpleNamespace(shared=shared, snapshots=reader, paid=None)
     desk = SimpleNamespace(ledger=ledger, changes=SimpleNamespace(number=0))
     page: Any = SimpleNamespace(parts=parts, desk=desk, person_id="ann", read_own=read_own, compose=lambda own: own)
-    page.own, page.mark, page.read_at = None, (), 0.0
+    page.own, page.mark, page.read_at, page._own_seconds = None, (), 0.0, 30.0
 
     async def state_after(change: Callable[[Connection], object]) -> Any:
         nonlocal number
@@ -174,6 +174,9 @@ async def test_a_page_reads_nothing_where_only_the_pool_has_changed(ledger: Ledg
     assert len(shown.snapshot.pool.slots) == 2
     await state_after(OWN["the end is moved"])
     assert reads == 2
+    page._own_seconds = 0.0  # few pages are open: each reads at every change what has no mark, such as hours
+    await state_after(lambda c: slots.intend(c, slot_id="s3", flavor="small", image="cpu", holder_id=None, now=NOW))
+    assert reads == 3
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from spawner.errors import BadOption
+from spawner.links.hoster_pages import of_page
 from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
 from spawner.links.nbgitpuller import of_git_pull
 from spawner.links.target import Kind, read_target
 
 GIT = "https://github.com/ada/work"
 RAW = "https://raw.githubusercontent.com/ada/work/main/a.ipynb"
+GROUP = "https://gitlab.com/g/s/r"
 
 
 def test_a_link_is_read_and_written_the_same() -> None:
@@ -102,3 +104,18 @@ def test_what_does_not_serve_is_never_chosen_and_what_is_free_comes_first() -> N
     assert best([small, busy, free, gpu], needs, "busy") == "free"
     assert best([busy, offer("slow", memory=8, available=0)], needs, "small") == "busy"
     assert best([free, gpu], needs, "gpu") == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        (f"{GIT}/blob/main/d/a%20b.ipynb", {"git": GIT, "ref": "main", "path": "d/a b.ipynb"}),
+        (f"{GROUP}/-/blob/v1/a.ipynb", {"git": GROUP, "ref": "v1", "path": "a.ipynb"}),
+        ("https://codeberg.org/a/b/src/branch/x/a.md", {"git": "https://codeberg.org/a/b", "ref": "x", "path": "a.md"}),
+        (f"{GIT}/tree/dev", {"git": GIT, "ref": "dev", "path": ""}),
+        (f" {GIT}/ ", {"git": GIT}),
+        (RAW, {"url": RAW}),
+    ],
+)
+def test_the_address_of_a_page_becomes_a_link(address: str, query: dict[str, str]) -> None:
+    assert of_page(address) == query
