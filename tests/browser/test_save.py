@@ -67,7 +67,7 @@ def test_the_dialog_says_what_would_be_lost(enter: Enter, picture: Picture, lang
     dialog = ask(desk, say("Stop"))
     told = say("{count} files have changed since your notebook started ({size}).", count=2, size="SIZE")
     expect(dialog).to_contain_text(told.split("SIZE")[0])
-    dialog.locator(".account summary").click()
+    dialog.locator("summary").click()
     expect(dialog.get_by_role("listitem").first).to_contain_text("results.csv")
     with desk.expect_download() as download:
         dialog.get_by_role("link", name=say("Download all files")).click()

@@ -36,9 +36,9 @@ class BadgePage(Handler):
         """The form, and what to copy where it names something."""
         fields = query_fields(self)
         address = fields.get("address", "").strip()[: LONGEST_ADDRESS + 1]
-        asked = of_page(address) if address else {name: fields[name] for name in FIELDS if name in fields}
         query, problem = "", None
         try:
+            asked = of_page(address) if address else {name: fields[name] for name in FIELDS if name in fields}
             target = read_target(asked, self.desk.settings.links.also_allow) if asked else None
             query = target.query if target is not None else ""
         except (BadOption, ValueError) as error:  # ValueError: brackets in a host that are no IPv6 address
