@@ -317,8 +317,9 @@ def test_an_uncollected_instance_goes_to_the_next_user_and_an_opened_one_stays(s
         ann.stop()
         absent.wait_running()
         present.wait_running(90)
-        visit = f"{stack.url}/user/present/api/contents"  # at once, and never again
-        assert stack.http.get(visit, headers={"Authorization": f"token {present.token}"}, timeout=20).status_code == 200
+        visit, headers = f"{stack.url}/user/present/api/contents", {"Authorization": f"token {present.token}"}
+        # At once, and never again. The hub's route comes a moment after the row.
+        eventually(lambda: stack.http.get(visit, headers=headers, timeout=20).status_code == 200, what="an answer")
         started = {instance.user_name: instance for instance in history(stack)}
         assert started["absent"].reason is EndReason.NOT_COLLECTED
 

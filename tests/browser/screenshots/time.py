@@ -79,7 +79,7 @@ def _warnings(shoot: Shoot, ann: Visitor, desk: Page, lab: Page, instance_id: st
             end = utc_now() + timedelta(minutes=minutes)
             if minutes < 5:  # an end that nobody was told of would move
                 tell(stack.ledger, instance_id, ann.instances()[0].person_id, end)
-            _began(shoot, instance_id, timedelta(hours=1 if minutes > 5 else 2) - timedelta(minutes=minutes))
+            _began(shoot, instance_id, timedelta(minutes=(59 if minutes > 5 else 119) - minutes))
             set_end(stack.ledger, instance_id, end)
             words = shoot.say("Your notebook ends in {time}", time=_in_minutes(shoot, minutes))
             notice = desk.locator(".notice strong", has_text=words)
