@@ -28,6 +28,8 @@ ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py images/left-out.txt
 JUPYTERLAB := images/light/overrides.json images/light/page_config.json
 export PORT STATE PYTHON TORCH_INDEX
+# Hundreds of processes run what is installed here; without bytecode each of them would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
 # UNSAFE=0 is as good as no UNSAFE.
 on = $(filter-out 0 no off false,$(1))
 

@@ -316,10 +316,16 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.mark.usefixtures("by_invitation")
 @pytest.mark.parametrize(
-    ("locale", "button", "says", "said"),
+    ("locale", "link_text", "button", "says", "said"),
     [
-        ("en-US", "Sign in with this invitation", "New accounts need an invitation", "Your account is known here."),
-        ("zh-CN", "凭邀请码登录", "新账号需要邀请码", "你的账号是已知账号。"),
+        (
+            "en-US",
+            "Enter an invitation",
+            "Sign in with this invitation",
+            "New accounts need an invitation",
+            "Your account is known here.",
+        ),
+        ("zh-CN", "输入邀请码", "凭邀请码登录", "新账号需要邀请码", "你的账号是已知账号。"),
     ],
 )
 def test_somebody_with_a_browser_is_asked_for_the_invitation_and_comes_in_with_it(
@@ -328,6 +334,7 @@ def test_somebody_with_a_browser_is_asked_for_the_invitation_and_comes_in_with_i
     chromium: Browser,
     capsys: pytest.CaptureFixture[str],
     locale: str,
+    link_text: str,
     button: str,
     says: str,
     said: str,
@@ -341,7 +348,7 @@ def test_somebody_with_a_browser_is_asked_for_the_invitation_and_comes_in_with_i
     sign_in(page, account)
     expect(page.get_by_text(says)).to_be_visible()
     shot(page, f"uninvited-{locale}")
-    page.locator('a[href="/hub/invitation"]:visible').click()
+    page.get_by_role("link", name=link_text).click()
     page.locator("#code").fill("wrong")
     page.get_by_role("button", name=button).click()
     expect(page.get_by_role("alert")).to_be_visible()
