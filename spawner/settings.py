@@ -34,6 +34,7 @@ from spawner.paid_settings import PaidSettings
 from spawner.people_settings import PeopleSettings
 from spawner.rate_settings import RateLimits
 from spawner.terms_settings import TermsSettings
+from spawner.yaml_text import parse_yaml
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -476,7 +477,7 @@ def load_settings(path: Path | None = None) -> Settings:
             )
         path = Path(named)
     try:
-        return Settings.model_validate(yaml.safe_load(path.read_text()))
+        return Settings.model_validate(parse_yaml(path.read_text()))
     except OSError as error:
         raise SetupError("The settings {path} cannot be read: {why}.", path=path, why=error.strerror) from None
     except (yaml.YAMLError, ValidationError) as error:

@@ -17,14 +17,15 @@ from spawner.catalog.model import Catalog
 from spawner.catalog.parts import Part, echo
 from spawner.catalog.renames import mistakes_of, with_todays_ids
 from spawner.errors import CatalogInvalid
+from spawner.yaml_text import compose_yaml, parse_yaml
 
 
 def load_catalog(path: Path) -> Catalog:
     """Read and check the catalog. Raises `CatalogInvalid` with every mistake found."""
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = compose_yaml(text)
+        data = parse_yaml(text)
     except OSError as error:
         raise CatalogInvalid(str(path), [f"cannot be read: {error.strerror}. Check the path."]) from None
     except UnicodeDecodeError as error:

@@ -1,19 +1,18 @@
-"""Migrate the database to this code's version, with Alembic."""
+"""Create the tables of an empty database, or migrate what an older Freepool wrote, with Alembic."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine, text
+from sqlalchemy import Column, Connection, Engine, MetaData, PrimaryKeyConstraint, String, Table, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from spawner.errors import LedgerUnusable
-from spawner.ledger.version import SCRIPTS, VERSION_TABLE, check_version, is_current
+from spawner.ledger.schema import metadata, revisions
+from spawner.ledger.version import SCRIPTS, VERSION_TABLE, check_version, is_current, versions
 
-__all__ = ["SCRIPTS", "VERSION_TABLE", "check_version", "migrate", "migrate_when_it_answers"]
+__all__ = ["SCRIPTS", "VERSION_TABLE", "check_version", "migrate", "migrate_when_it_answers", "run_migrations"]
 
 log = logging.getLogger("freepool.migrate")
 MIGRATORS = 0x6672656D
@@ -22,10 +21,13 @@ LOOK_SECONDS = 1.0
 """Pause between attempts while the database does not answer."""
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS))
-    return config
+_versions = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+"""Alembic's table, as Alembic makes it."""
 
 
 def migrate(engine: Engine) -> None:
@@ -35,12 +37,33 @@ def migrate(engine: Engine) -> None:
     """
     if is_current(engine):
         return
-    config = _config()
     with engine.execution_options(freepool_write=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATORS})
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if {VERSION_TABLE, *metadata.tables}.isdisjoint(inspect(connection).get_table_names()):
+            _create(connection)
+        else:
+            run_migrations(connection)
+
+
+def _create(connection: Connection) -> None:
+    """What all migrations make of an empty database, at once: a new installation need not wait for each of them."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(revisions.insert().values(name="ledger", value=0))
+    _versions.create(connection)
+    connection.execute(_versions.insert().values(version_num=versions()[-1]))
+
+
+def run_migrations(connection: Connection) -> None:
+    """Run the migrations that the database has not had."""
+    # Alembic is large, and most programs find nothing to migrate.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def migrate_when_it_answers(engine: Engine, *, within: float) -> None:

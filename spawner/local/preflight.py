@@ -21,6 +21,7 @@ from spawner.errors import SetupError
 from spawner.local.front import LARGEST_PORT, STARTER
 from spawner.pool.backends.local import syscalls
 from spawner.settings import LOOPBACK, Isolation, Settings
+from spawner.yaml_text import parse_yaml
 
 PATHS = ("catalog", "hub_config", "images", "examples", "models")
 """Settings whose values are paths relative to the settings file."""
@@ -146,7 +147,7 @@ def require_default_image(settings: Settings, catalog: Catalog) -> None:
 def read_local_file(path: Path) -> Mapping[str, Any]:
     """The settings for one machine, with paths made absolute. Raises `SetupError`."""
     try:
-        data = yaml.safe_load(path.read_text())
+        data = parse_yaml(path.read_text())
         return (
             {name: (path.parent / value).resolve() if name in PATHS else value for name, value in data.items()}
             | _kubeconfig(path, data)

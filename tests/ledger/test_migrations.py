@@ -8,19 +8,51 @@ import time
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect
+from sqlalchemy import URL, Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.engine import make_engine
-from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate, migrate_when_it_answers
+from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate, migrate_when_it_answers, run_migrations
 from spawner.ledger.schema import metadata
-from tests.ledger.conftest import Together
+from tests.ledger.conftest import Together, fresh_database, text_of
+
+
+def migrate_step_by_step(engine: Engine) -> None:
+    """As an installation does that has had every release."""
+    with engine.execution_options(freepool_write=True).begin() as connection:
+        run_migrations(connection)
+
+
+def postgres_definitions(engine: Engine) -> set[tuple[object, ...]]:
+    """Columns, constraints and indexes, as PostgreSQL writes them; of NOT NULL the names do not matter."""
+    queries = (
+        """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
+        FROM information_schema.columns WHERE table_schema = 'public'""",
+        """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND contype <> 'n'""",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    )
+    with engine.connect() as connection:
+        return {tuple(row) for query in queries for row in connection.execute(text(query))}
+
+
+def test_an_empty_postgresql_gets_what_all_migrations_make(postgres: URL) -> None:
+    found = []
+    for name, fill in (("step_by_step", migrate_step_by_step), ("at_once", migrate)):
+        with fresh_database(postgres, name) as url:
+            engine = make_engine(text_of(url))
+            fill(engine)
+            found.append(postgres_definitions(engine))
+            engine.dispose()
+    step_by_step, at_once = found
+    assert step_by_step == at_once
+    assert len(at_once) > 100
 
 
 def test_migrated_tables_are_the_tables_of_the_code(url: str) -> None:
     engine = make_engine(url)
-    migrate(engine)
+    migrate_step_by_step(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, metadata) == []
