@@ -210,17 +210,14 @@ class Stack:
         )
 
     def pids(self, name: str) -> list[int]:
-        """Process ids of `proxy`, `hub`, `desk` or `steward` of this stack."""
+        """Process ids of `proxy`, `hub`, `desk` or `steward` of this stack, however the supervisor started them."""
         marks = {"proxy": "front.js", "hub": "jupyterhub", "desk": "desk", "steward": "steward"}
         found = []
-        for entry in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-            try:
-                words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")[:5]
-            except OSError:
-                continue
-            words = [word for word in words if not word.startswith("{")]  # the proxy's options, which name the others
-            if any(marks[name] in Path(word).name or word == marks[name] for word in words):
-                found.append(int(entry))
+        for entry in _children(self.process.pid):
+            if _comm(entry) == "template":
+                found += [child for child in _children(entry) if _comm(child) == name]
+            elif any(marks[name] in Path(word).name for word in _words(entry)):
+                found.append(entry)
         return found
 
     def kill(self, name: str) -> None:
@@ -241,6 +238,29 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _words(pid: int) -> list[str]:
+    """How a command line begins, without the proxy's options, which name the others."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:5]
+    except OSError:
+        return []
+    return [word for word in words if not word.startswith("{")]
 
 
 STACKS: list[Stack] = []

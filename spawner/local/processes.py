@@ -12,8 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Protocol
 
 from spawner.local.logs import open_log
+from spawner.local.template import Template
 
 log = logging.getLogger("freepool.up")
 STABLE_SECONDS = 5
@@ -33,16 +35,35 @@ def _dying_with_parent(command: Sequence[str]) -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else list(command)
 
 
+class Running(Protocol):
+    """A process, executed or forked."""
+
+    @property
+    def pid(self) -> int:
+        """Its id, which is its session's, too."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end; its `returncode`."""
+
+
 @dataclass
 class Program:
-    """One program. `log_file` takes what it prints; its folder exists. It inherits `descriptors`."""
+    """One program. `log_file` takes what it prints; its folder exists. It inherits `descriptors`.
+
+    With a `template` that has imported its module it is forked from that.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log_file: Path
     descriptors: Sequence[int] = ()
-    process: asyncio.subprocess.Process | None = None
+    template: Template | None = None
+    process: Running | None = None
     ending: bool = field(default=False)
 
     async def keep_running(self) -> None:
@@ -52,16 +73,8 @@ class Program:
         while not self.ending:
             started = time.monotonic()
             with open_log(self.log_file) as output:
-                self.process = await asyncio.create_subprocess_exec(
-                    *_dying_with_parent(self.command),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=dict(self.environment),
-                    pass_fds=tuple(self.descriptors),
-                    start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
-                )
-            code = await self.process.wait()
+                self.process = process = await self._start(output)
+            code = await process.wait()
             if self.ending:
                 return
             was_stable = time.monotonic() - started > STABLE_SECONDS
@@ -74,6 +87,20 @@ class Program:
                 for line in self.last_words(5).splitlines():  # one record each: a record is one line
                     log.error("%s: %s", self.name, line)
             await asyncio.sleep(pause)
+
+    async def _start(self, output: IO[bytes]) -> Running:
+        if self.template is not None and self.template.fits(self.environment):
+            with contextlib.suppress(OSError):  # it is gone
+                return await self.template.start(self.name, self.command[2:], self.environment, output.fileno())
+        return await asyncio.create_subprocess_exec(
+            *_dying_with_parent(self.command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=dict(self.environment),
+            pass_fds=tuple(self.descriptors),
+            start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
+        )
 
     def kill(self) -> None:
         """SIGKILL to its whole session: it does not answer, perhaps because it is stopped. It is started again."""

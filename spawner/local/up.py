@@ -32,6 +32,7 @@ from spawner.local.instance_network import warning, with_means
 from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
+from spawner.local.template import Template
 from spawner.origins import startup_notice
 from spawner.paid.build import require as require_paid
 from spawner.plain_text import printable
@@ -130,7 +131,7 @@ def prepare(
     return Installation(settings, settings_file, hub_config, loaded, proxy, listeners, lock, stand_in)
 
 
-def programs(installation: Installation) -> list[Program]:
+def programs(installation: Installation, template: Template | None = None) -> list[Program]:
     """The four siblings, the steward last (`up` ends it first); before them the stand-in cloud, where there is one."""
     settings = installation.settings
     python, folder = sys.executable, settings.state / "logs"
@@ -159,16 +160,17 @@ def programs(installation: Installation) -> list[Program]:
             [python, "-m", "jupyterhub", "-f", str(installation.hub_config)],
             base | for_hub(os.environ),
             folder / "hub.log",
+            template=template,
         ),
-        Program("desk", [python, "-m", "spawner.cli", "desk"], base, folder / "desk.log"),
-        Program("steward", [python, "-m", "spawner.cli", "steward"], base, folder / "steward.log"),
+        Program("desk", [python, "-m", "spawner.cli", "desk"], base, folder / "desk.log", template=template),
+        Program("steward", [python, "-m", "spawner.cli", "steward"], base, folder / "steward.log", template=template),
     ]
     if installation.demo_cloud:
         siblings.insert(0, Program(DEMO_CLOUD, installation.demo_cloud, base, folder / f"{DEMO_CLOUD}.log"))
     return siblings
 
 
-async def up(installation: Installation) -> None:
+async def up(installation: Installation, template: Template | None = None) -> None:
     """Run until SIGINT, SIGTERM, or the terminal is closed (SIGHUP)."""
     settings = installation.settings
     spare_the_platform()
@@ -178,7 +180,7 @@ async def up(installation: Installation) -> None:
         ends_us.append(signal.SIGHUP)
     for number in ends_us:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    siblings = programs(installation)
+    siblings = programs(installation, template)
     keeping = [asyncio.create_task(program.keep_running(), name=program.name) for program in siblings]
     keeping.append(
         asyncio.create_task(
@@ -198,6 +200,8 @@ async def up(installation: Installation) -> None:
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
+        if template is not None:
+            template.close()
         await end_everything(settings)
         for listener in installation.listeners:
             listener.close()
