@@ -247,15 +247,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _up(options: argparse.Namespace) -> None:
     with _imports_that_stay():
+        from spawner.local.fork_server import ForkServer
         from spawner.local.preflight import port_number, read_local_file
-        from spawner.local.template import Template
         from spawner.local.up import prepare, up
 
         # Its client is large: the supervisor needs it as well.
         more = ["spawner.pool.backends.kubernetes.backend"] if "kubernetes" in read_local_file(options.settings) else []
         for module in more:
             importlib.import_module(module)
-    template = Template.fork(main, more=more)
+    fork_server = ForkServer.fork(main, more=more)
     installation = prepare(
         local_file=options.settings,
         state=options.state,
@@ -265,7 +265,7 @@ def _up(options: argparse.Namespace) -> None:
         ledger_url=options.ledger,
         demo_cloud=options.demo_cloud,
     )
-    asyncio.run(up(installation, template))
+    asyncio.run(up(installation, fork_server))
 
 
 def _check(options: argparse.Namespace) -> None:

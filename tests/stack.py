@@ -214,7 +214,7 @@ class Stack:
         marks = {"proxy": "front.js", "hub": "jupyterhub", "desk": "desk", "steward": "steward"}
         found = []
         for entry in _children(self.process.pid):
-            if _comm(entry) == "template":
+            if _comm(entry) == "forkserver":
                 found += [child for child in _children(entry) if _comm(child) == name]
             elif any(marks[name] in Path(word).name for word in _words(entry)):
                 found.append(entry)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
+from spawner.local.fork_server import ForkServer
 from spawner.local.logs import open_log
-from spawner.local.template import Template
 
 log = logging.getLogger("freepool.up")
 STABLE_SECONDS = 5
@@ -54,7 +54,7 @@ class Running(Protocol):
 class Program:
     """One program. `log_file` takes what it prints; its folder exists. It inherits `descriptors`.
 
-    With a `template` that has imported its module it is forked from that.
+    With a `fork_server` that has imported its module it is forked from that.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Program:
     environment: Mapping[str, str]
     log_file: Path
     descriptors: Sequence[int] = ()
-    template: Template | None = None
+    fork_server: ForkServer | None = None
     process: Running | None = None
     ending: bool = field(default=False)
 
@@ -89,9 +89,9 @@ class Program:
             await asyncio.sleep(pause)
 
     async def _start(self, output: IO[bytes]) -> Running:
-        if self.template is not None and self.template.fits(self.environment):
+        if self.fork_server is not None and self.fork_server.fits(self.environment):
             with contextlib.suppress(OSError):  # it is gone
-                return await self.template.start(self.name, self.command[2:], self.environment, output.fileno())
+                return await self.fork_server.start(self.name, self.command[2:], self.environment, output.fileno())
         return await asyncio.create_subprocess_exec(
             *_dying_with_parent(self.command),
             stdin=asyncio.subprocess.DEVNULL,

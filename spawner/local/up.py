@@ -28,11 +28,11 @@ from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
 from spawner.local import demo, folders, front, liveness, logs, preflight
 from spawner.local.environment import check_files, for_hub, for_programs, left_out
+from spawner.local.fork_server import ForkServer
 from spawner.local.instance_network import warning, with_means
 from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
-from spawner.local.template import Template
 from spawner.origins import startup_notice
 from spawner.paid.build import require as require_paid
 from spawner.plain_text import printable
@@ -131,7 +131,7 @@ def prepare(
     return Installation(settings, settings_file, hub_config, loaded, proxy, listeners, lock, stand_in)
 
 
-def programs(installation: Installation, template: Template | None = None) -> list[Program]:
+def programs(installation: Installation, fork_server: ForkServer | None = None) -> list[Program]:
     """The four siblings, the steward last (`up` ends it first); before them the stand-in cloud, where there is one."""
     settings = installation.settings
     python, folder = sys.executable, settings.state / "logs"
@@ -160,17 +160,19 @@ def programs(installation: Installation, template: Template | None = None) -> li
             [python, "-m", "jupyterhub", "-f", str(installation.hub_config)],
             base | for_hub(os.environ),
             folder / "hub.log",
-            template=template,
+            fork_server=fork_server,
         ),
-        Program("desk", [python, "-m", "spawner.cli", "desk"], base, folder / "desk.log", template=template),
-        Program("steward", [python, "-m", "spawner.cli", "steward"], base, folder / "steward.log", template=template),
+        Program("desk", [python, "-m", "spawner.cli", "desk"], base, folder / "desk.log", fork_server=fork_server),
+        Program(
+            "steward", [python, "-m", "spawner.cli", "steward"], base, folder / "steward.log", fork_server=fork_server
+        ),
     ]
     if installation.demo_cloud:
         siblings.insert(0, Program(DEMO_CLOUD, installation.demo_cloud, base, folder / f"{DEMO_CLOUD}.log"))
     return siblings
 
 
-async def up(installation: Installation, template: Template | None = None) -> None:
+async def up(installation: Installation, fork_server: ForkServer | None = None) -> None:
     """Run until SIGINT, SIGTERM, or the terminal is closed (SIGHUP)."""
     settings = installation.settings
     spare_the_platform()
@@ -180,7 +182,7 @@ async def up(installation: Installation, template: Template | None = None) -> No
         ends_us.append(signal.SIGHUP)
     for number in ends_us:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    siblings = programs(installation, template)
+    siblings = programs(installation, fork_server)
     keeping = [asyncio.create_task(program.keep_running(), name=program.name) for program in siblings]
     keeping.append(
         asyncio.create_task(
@@ -200,8 +202,8 @@ async def up(installation: Installation, template: Template | None = None) -> No
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
-        if template is not None:
-            template.close()
+        if fork_server is not None:
+            fork_server.close()
         await end_everything(settings)
         for listener in installation.listeners:
             listener.close()

@@ -3,9 +3,9 @@
 Most of what these three do until they serve is importing the same packages. Forked, each is there in a fraction of the
 time, when `freepool up` starts and whenever one of them has to be started again, and they share the memory.
 
-The template is forked off the supervisor before that has threads or an event loop. It is the parent of what it starts,
-and says when that ends. Without it (it was killed, the system has no fork, a program gets other variables) a program is
-executed instead.
+The fork server is forked off the supervisor before that has threads or an event loop. It is the parent of what it
+starts, and says when that ends. A program is executed instead where there is no fork server (it was killed, or the
+system has no fork) or where the program gets other variables.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 
 class Forked:
-    """A program that the template has started, as `asyncio.subprocess.Process` shows one."""
+    """A program that the fork server has started, as `asyncio.subprocess.Process` shows one."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -57,13 +57,13 @@ class Forked:
         return await asyncio.shield(self._ended)
 
     def has_ended(self, code: int) -> None:
-        """The template has told."""
+        """The fork server has told."""
         if not self._ended.done():
             self._ended.set_result(code)
 
 
-class Template:
-    """The supervisor's side. `pid` is the template's own."""
+class ForkServer:
+    """The supervisor's side. `pid` is the fork server's own."""
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
         self.pid = pid
@@ -75,7 +75,7 @@ class Template:
         self.is_gone = False
 
     @classmethod
-    def fork(cls, main: Main, *, more: Sequence[str] = ()) -> Template | None:
+    def fork(cls, main: Main, *, more: Sequence[str] = ()) -> ForkServer | None:
         """Make one, in a process that has one thread. None where the system has no such thing.
 
         `main` runs the command `freepool` in what is started; `more` are modules to import besides.
@@ -97,7 +97,7 @@ class Template:
         return all(self._environment.get(name) == value for name, value in environment.items() if name not in OURS)
 
     async def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> Forked:
-        """Start a program, which writes to the file descriptor `output`. Raises `OSError` if the template is gone.
+        """Start a program, which writes to the file descriptor `output`. Raises `OSError` if the fork server is gone.
 
         `arguments` are a module that `python -m` would run, `jupyterhub` or `spawner.cli`, and its arguments.
         """
@@ -143,7 +143,7 @@ class Template:
             asked.set_result(forked)
 
     def _lost(self) -> None:
-        """Somebody killed the template, and the kernel all that it had started."""
+        """Somebody killed the fork server, and the kernel all that it had started."""
         asyncio.get_running_loop().remove_reader(self._channel)
         self.is_gone = True
         log.warning(
@@ -156,7 +156,7 @@ class Template:
                 asked.set_exception(BrokenPipeError())
 
 
-# --- in the template, and in what it starts ---------------------------------------------------------------------------
+# --- in the fork server, and in what it starts ------------------------------------------------------------------------
 
 
 def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
@@ -170,7 +170,7 @@ def _serve(channel: socket.socket, parent: int, main: Main, modules: Sequence[st
     os.environ.update(passed_on)
     os.setsid()  # Ctrl-C in the terminal is for the supervisor alone
     _end_with(parent)
-    _call_it("template")
+    _call_it("forkserver")
     spare_the_platform()
     gc.disable()
     for module in modules:

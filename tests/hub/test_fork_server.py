@@ -1,4 +1,4 @@
-"""Hub, desk and steward are forked from the supervisor's template, and come back with it and without it."""
+"""Hub, desk and steward are forked from the supervisor's fork_server, and come back with it and without it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def answers(stack: Stack) -> bool:
     )
 
 
-def test_programs_come_back_from_the_template_and_without_it(state: Path, lean: Path) -> None:
+def test_programs_come_back_from_the_fork_server_and_without_it(state: Path, lean: Path) -> None:
     catalog = write_catalog(state / "catalog.yaml")
     with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         (hub,) = stack.pids("hub")
-        template = parent_of(hub)
-        assert parent_of(template) == stack.process.pid
-        assert [parent_of(pid) for name in FORKED for pid in stack.pids(name)] == [template] * 3
-        environment = Path(f"/proc/{template}/environ").read_bytes()
+        fork_server = parent_of(hub)
+        assert parent_of(fork_server) == stack.process.pid
+        assert [parent_of(pid) for name in FORKED for pid in stack.pids(name)] == [fork_server] * 3
+        environment = Path(f"/proc/{fork_server}/environ").read_bytes()
         assert b"CONFIGPROXY_AUTH_TOKEN" not in environment
 
         stack.kill("hub")
         eventually(lambda: stack.pids("hub") not in ([], [hub]), what="another hub")
         (hub,) = stack.pids("hub")
-        assert parent_of(hub) == template
+        assert parent_of(hub) == fork_server
         eventually(lambda: answers(stack), what="an answer")
         stack.add_user("stays")
         running = stack.run("stays")
 
         before = {pid for name in FORKED for pid in stack.pids(name)}
-        os.kill(template, signal.SIGKILL)
+        os.kill(fork_server, signal.SIGKILL)
         eventually(
             lambda: all(stack.pids(name) and before.isdisjoint(stack.pids(name)) for name in FORKED), what="all three"
         )
