@@ -1,4 +1,4 @@
-"""Which programs may be forked from the supervisor's fork_server."""
+"""Which programs may be forked from the fork server."""
 
 from __future__ import annotations
 
