@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -21,7 +23,7 @@ from sqlalchemy import text
 
 from spawner.catalog import load_catalog
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, open_ledger
+from spawner.ledger import EndReason, Instance, InstanceState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.people import people
@@ -30,6 +32,7 @@ from spawner.pool.backends.base import SlotSpec
 from spawner.pool.build import make_backend
 from tests.hub.deadlines import reach_end
 from tests.hub.queue_users import alive
+from tests.lean import with_lean
 from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
 
 
@@ -232,39 +235,82 @@ def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
 # --- the platform's own processes ------------------------------------------------------------------------------------
 
 
-def test_a_hub_killed_during_a_start_recovers(state: Path) -> None:
-    with running_stack(state / "s") as stack:
-        stack.add_user("mid")
-        for flavor, pause in (("cpu-large", 0.3), ("cpu-large", 1.0), ("cpu-basic", 0.0), ("cpu-basic", 0.1)):
-            starting = threading.Thread(target=_start_ignoring_errors, args=(stack, flavor))
-            starting.start()
-            eventually(lambda: instance_of(stack, "mid"), what="the row")
-            time.sleep(pause)  # varies at which step of the start the hub dies
-            stack.kill("hub")
-            starting.join()
-            eventually(lambda: _answers(stack), seconds=40, what="the hub")
-            eventually(lambda: _is_agreed(stack), seconds=60, what="one word of hub and ledger")
-            wait_for_order(stack, 40)
-            stack.stop("mid")
-            eventually(lambda: instance_of(stack, "mid") is None, what="the stop")
-            assert stack.start("mid").status_code in (201, 202)
-            eventually(lambda: stack.api("GET", "/users/mid").json()["servers"].get("", {}).get("ready"), what="again")
-            stack.stop("mid")
+STEPS = (("cpu-large", 0.25), ("cpu-large", 0.15), ("cpu-basic", 0.1), ("cpu-basic", 0.0))
+"""Starts of four users, one after the other: of which flavor, and how long after its row the next thing happens."""
+WITNESS = "jupyterlab"
+"""The image with a real notebook; the others are only started and stopped."""
 
 
-def _is_agreed(stack: Stack) -> bool:
+def test_instances_survive_kills_of_hub_and_supervisor_and_ctrl_c_ends_them(state: Path, lean: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        with_lean(data)
+        data["images"].append(data["images"][0] | {"id": WITNESS, "environment": "light"})
+        for flavor in data["flavors"]:
+            flavor["reserve"] = "512MiB"
+
+    catalog = write_catalog(state / "catalog.yaml", change)
+    with running_stack(state / "s", catalog=catalog, settings=lean) as first:
+        _a_hub_killed_during_starts_recovers(first)
+        first.add_user("survivor")
+        first.run("survivor", image=WITNESS)
+        forgotten = first.state / "tmp" / "forgotten"  # as a killed client of Kubernetes leaves its certificates
+        forgotten.touch()
+        survivor = instance_of(first, "survivor")
+        first.process.kill()
+        first.process.wait()
+    eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
+    former = free_port()  # the hub's own, which notebooks of version 0.1 know
+    (state / "s" / "ports.json").write_text(json.dumps({"hub_port": former}))
+    port = ("--port", str(first.port))  # instances know it
+    with running_stack(state / "s", catalog=catalog, settings=lean, arguments=port) as second:
+        assert second.http.get(f"http://127.0.0.1:{former}/hub/api/").status_code == 200
+        assert not forgotten.exists()
+        _an_instance_that_outlived_the_supervisor_is_adopted(second, survivor)
+        second.add_user("guest")
+        second.run("guest")
+        assert processes_of(state)
+    _ctrl_c_left_no_process_and_is_recorded_in_the_ledger(state, "guest")
+
+
+def _a_hub_killed_during_starts_recovers(stack: Stack) -> None:
+    """One kill meets four starts, each at another step."""
+    starts = {f"mid{number}": step for number, step in enumerate(STEPS)}
+    for user in starts:
+        stack.add_user(user)
+    starting = []
+    for user, (flavor, pause) in starts.items():
+        starting.append(threading.Thread(target=_start_ignoring_errors, args=(stack, user, flavor)))
+        starting[-1].start()
+        eventually(lambda user=user: instance_of(stack, user), what="the row")
+        time.sleep(pause)  # varies at which step of the start the hub dies
+    assert InstanceState.STARTING in {instance.state for instance in stack.unended()}
+    stack.kill("hub")
+    for start in starting:
+        start.join()
+    eventually(lambda: _answers(stack), seconds=40, what="the hub")
+    for user in starts:
+        eventually(lambda user=user: _is_agreed(stack, user), seconds=60, what=f"one word of hub and ledger on {user}")
+    wait_for_order(stack, 40)
+    for user in starts:
+        stack.stop(user)
+        eventually(lambda user=user: instance_of(stack, user) is None, what=f"the stop of {user}")
+        stack.run(user)
+        stack.stop(user)
+
+
+def _is_agreed(stack: Stack, user: str) -> bool:
     """Hub and ledger agree, and no ticket is live: a lost start is tried again."""
     has_tickets = bool(alive(stack))
-    server = stack.api("GET", "/users/mid").json()["servers"].get("")
-    instance = instance_of(stack, "mid")
+    server = stack.api("GET", f"/users/{user}").json()["servers"].get("")
+    instance = instance_of(stack, user)
     return not has_tickets and bool(server and server["ready"]) == (
         instance is not None and instance.state == "running"
     )
 
 
-def _start_ignoring_errors(stack: Stack, flavor: str) -> None:
+def _start_ignoring_errors(stack: Stack, user: str, flavor: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
-        stack.start("mid", flavor=flavor)
+        stack.start(user, flavor=flavor)
 
 
 def _answers(stack: Stack) -> bool:
@@ -274,41 +320,22 @@ def _answers(stack: Stack) -> bool:
         return False
 
 
-def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> None:
-    with running_stack(state / "s") as first:
-        first.add_user("survivor")
-        first.run("survivor")
-        instance = instance_of(first, "survivor")
-        forgotten = first.state / "tmp" / "forgotten"  # as a killed client of Kubernetes leaves its certificates
-        forgotten.touch()
-        first.process.kill()
-        first.process.wait()
-    eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
-    former = free_port()  # the hub's own, which notebooks of version 0.1 know
-    (state / "s" / "ports.json").write_text(json.dumps({"hub_port": former}))
-    with running_stack(state / "s", arguments=("--port", str(first.port))) as second:  # instances know the port
-        assert second.http.get(f"http://127.0.0.1:{former}/hub/api/").status_code == 200
-        adopted = instance_of(second, "survivor")
-        assert adopted.id == instance.id
-        assert not forgotten.exists()
-        eventually(lambda: second.api("GET", "/users/survivor").json()["servers"][""]["ready"], what="adoption")
-        token = second.user_token("survivor")
-        answer = second.http.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})
-        assert answer.status_code == 200
-        assert second.stop("survivor").status_code == 204
+def _an_instance_that_outlived_the_supervisor_is_adopted(stack: Stack, before: Instance) -> None:
+    assert instance_of(stack, before.user_name).id == before.id
+    path = f"/users/{before.user_name}"
+    eventually(lambda: stack.api("GET", path).json()["servers"][""]["ready"], what="adoption")
+    headers = {"Authorization": f"token {stack.user_token(before.user_name)}"}
+    answer = stack.http.get(f"{stack.url}/user/{before.user_name}/api/status", headers=headers)
+    assert answer.status_code == 200
+    assert stack.stop(before.user_name).status_code == 204
 
 
-def test_ctrl_c_leaves_no_process_and_is_recorded_in_the_ledger(state: Path) -> None:
-    with running_stack(state / "s") as stack:
-        stack.add_user("guest")
-        stack.run("guest")
-        assert processes_of(state)
+def _ctrl_c_left_no_process_and_is_recorded_in_the_ledger(state: Path, user: str) -> None:
     assert processes_of(state) == []
     assert list((state / "s" / "slots").iterdir()) == []
-    ledger = open_ledger(f"sqlite:///{state / 's' / 'ledger.sqlite'}")
-    assert ledger.read(instances.unended) == []
-    last = ledger.read(instances.last_ended, ledger.read(people.of_name, "guest")[0].id)
-    ledger.close()
+    with closing(open_ledger(f"sqlite:///{state / 's' / 'ledger.sqlite'}")) as ledger:
+        assert ledger.read(instances.unended) == []
+        last = ledger.read(instances.last_ended, ledger.read(people.of_name, user)[0].id)
     assert last is not None
     assert last.reason is EndReason.SHUTDOWN
 
