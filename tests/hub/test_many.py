@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import tempfile
 import threading
 import time
-from datetime import datetime, timedelta
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from spawner.ledger import StartStep, Ticket
-from spawner.ledger.pool import instances, tickets
+from spawner.ledger import Ticket
+from spawner.ledger.pool import tickets
 from spawner.refusals import REFUSAL_HEADER
-from tests.hub.queue_users import alive, history, lean_pool_of, pool_of
+from tests.hub.queue_users import alive, history, lean_pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
@@ -67,105 +67,79 @@ def test_a_second_stop_is_no_error(shared_stack: Stack) -> None:
     assert shared_stack.stop("twice").status_code in (202, 204)
 
 
-@pytest.mark.timeout(400)
-async def test_two_hundred_starts_at_once_give_an_instance_or_a_ticket(state: Path, lean: Path) -> None:
-    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(8, warm=2))
-    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
-        users = [f"crowd{number}" for number in range(200)]
-        stack.api("POST", "/users", json={"usernames": users})
-        answers = await start_all(stack, users)
-        for answer in answers:
-            assert answer.status_code in (201, 202, 503), (answer.status_code, answer.text, answer.headers)
-        placed = [json.loads(answer.headers[REFUSAL_HEADER]) for answer in answers if answer.status_code == 503]
-        assert {refusal["code"] for refusal in placed} <= {"queued"}
-
-        def waiting() -> list[Ticket]:
-            return [ticket for ticket in alive(stack) if ticket.state == "waiting"]
-
-        # A busy hub answers 202 before it has handled the start.
-        eventually(lambda: len(waiting()) == len(users) - 8, seconds=60, what="everybody's place in line")
-        queue = waiting()
-        assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in queue}
-
-        def running() -> set[str]:
-            return {instance.user_name for instance in stack.unended() if instance.state == "running"}
-
-        eventually(lambda: len(running()) == 8, seconds=120, what="the first eight")
-        eventually(  # the hub polls each server once more after the ledger has it
-            lambda: {user["name"] for user in stack.api("GET", "/users?state=ready").json()} == running(),
-            seconds=60,
-            what="the hub's word for the same",
-        )
-        for user in running():
-            assert stack.stop(user).status_code in (202, 204)
-        following = {ticket.user_name for ticket in queue[:8]}
-        eventually(lambda: running() == following, seconds=120, what="the next eight, in their turn")
-        assert waiting() == queue[8:]
+@pytest.fixture(scope="module")
+def crowded(lean: Path) -> Iterator[Stack]:
+    """A pool of eight, of which two wait."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    try:
+        catalog = write_catalog(folder / "catalog.yaml", lean_pool_of(8, warm=2))
+        with running_stack(folder / "s", catalog=catalog, settings=lean) as stack:
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.timeout(400)
-async def test_twenty_starts_at_once_are_served_in_queue_order(state: Path, lean: Path) -> None:
+async def test_twenty_starts_at_once_are_served_in_queue_order(crowded: Stack) -> None:
     """Running instances are stopped at once; queued users do nothing."""
-    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(5))
-    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
-        users = [f"crowd{number}" for number in range(20)]
-        stack.api("POST", "/users", json={"usernames": users})
-        await start_all(stack, users)
-        queued = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
-        assert len(queued) >= 20 - 5
-        stopped: set[str] = set()
-        deadline = time.monotonic() + 300
-        while len(stopped) < len(users):
-            assert time.monotonic() < deadline, f"{len(stopped)} of {len(users)} were served: {alive(stack)}"
-            for instance in stack.unended():
-                if instance.state == "running" and instance.user_name not in stopped:
-                    stack.api("DELETE", f"/users/{instance.user_name}/server")
-                    stopped.add(instance.user_name)
-            await asyncio.sleep(0.1)
-        eventually(lambda: not stack.unended(), seconds=60, what="the end of the last")
-        assert not alive(stack)
-        started = history(stack)
-        assert sorted(instance.user_name for instance in started if instance.usable_at) == sorted(users), "each once"
-        served = stack.ledger.read(tickets.since, started[0].requested_at.replace(year=2000))
-        called = sorted(
-            (ticket for ticket in served if ticket.user_name in queued),
-            key=lambda ticket: ticket.called_at or ticket.joined_at,
-        )
-        assert [ticket.user_name for ticket in called] == queued
+    stack = crowded
+    users = [f"early{number}" for number in range(20)]
+    stack.api("POST", "/users", json={"usernames": users})
+    await start_all(stack, users)
+    queued = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
+    assert len(queued) >= 20 - 8
+    stopped: set[str] = set()
+    deadline = time.monotonic() + 300
+    while len(stopped) < len(users):
+        assert time.monotonic() < deadline, f"{len(stopped)} of {len(users)} were served: {alive(stack)}"
+        for instance in stack.unended():
+            if instance.state == "running" and instance.user_name not in stopped:
+                stack.api("DELETE", f"/users/{instance.user_name}/server")
+                stopped.add(instance.user_name)
+        await asyncio.sleep(0.1)
+    eventually(lambda: not stack.unended(), seconds=60, what="the end of the last")
+    assert not alive(stack)
+    started = history(stack)
+    assert sorted(instance.user_name for instance in started if instance.usable_at) == sorted(users), "each once"
+    served = stack.ledger.read(tickets.since, started[0].requested_at.replace(year=2000))
+    called = sorted(
+        (ticket for ticket in served if ticket.user_name in queued),
+        key=lambda ticket: ticket.called_at or ticket.joined_at,
+    )
+    assert [ticket.user_name for ticket in called] == queued
 
 
-async def test_slots_are_created_one_after_the_other(state: Path) -> None:
-    """The catalog limits how many slots are created at once: the first user does not wait for the last slot."""
+@pytest.mark.timeout(400)
+async def test_two_hundred_starts_at_once_give_an_instance_or_a_ticket(crowded: Stack) -> None:
+    """The last test of this pool: it leaves a queue."""
+    stack = crowded
+    users = [f"crowd{number}" for number in range(200)]
+    stack.api("POST", "/users", json={"usernames": users})
+    answers = await start_all(stack, users)
+    for answer in answers:
+        assert answer.status_code in (201, 202, 503), (answer.status_code, answer.text, answer.headers)
+    placed = [json.loads(answer.headers[REFUSAL_HEADER]) for answer in answers if answer.status_code == 503]
+    assert {refusal["code"] for refusal in placed} <= {"queued"}
 
-    def change(data: dict[str, Any]) -> None:
-        pool_of(3)(data)
-        data["flavors"] = [flavor | {"warm": 0} for flavor in data["flavors"]]
-        data["limits"]["slots_at_once"] = 1
+    def waiting() -> list[Ticket]:
+        return [ticket for ticket in alive(stack) if ticket.state == "waiting"]
 
-    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
-        users = ["first", "second", "third"]
-        stack.api("POST", "/users", json={"usernames": users})
-        codes = [answer.status_code for answer in await start_all(stack, users)]
-        assert set(codes) <= {201, 202}
-        eventually(
-            lambda: [instance.state for instance in stack.unended()] == ["running"] * 3, seconds=60, what="all three"
-        )
-        steps = sorted(
-            (steps_of(stack, instance.id) for instance in stack.unended()), key=lambda start: start[StartStep.RUNNING]
-        )
-        assert StartStep.OTHERS_FIRST not in steps[0]
-        for one, next_one in pairwise(steps):
-            assert next_one[StartStep.OTHERS_FIRST] < one[StartStep.RUNNING]
-            assert one[StartStep.CLAIMED] >= one[StartStep.SLOT_CREATING]
-            assert next_one[StartStep.SLOT_CREATING] >= one[StartStep.SLOT_CREATING] + SHORTEST_BOOT
-        for user in users:
-            stack.stop(user)
+    # A busy hub answers 202 before it has handled the start.
+    eventually(lambda: len(waiting()) == len(users) - 8, seconds=60, what="everybody's place in line")
+    queue = waiting()
+    assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in queue}
 
+    def running() -> set[str]:
+        return {instance.user_name for instance in stack.unended() if instance.state == "running"}
 
-SHORTEST_BOOT = timedelta(seconds=0.3)
-"""Minimum time that JupyterLab needs to start."""
-
-
-def steps_of(stack: Stack, instance_id: str) -> dict[StartStep, datetime]:
-    """The time of each step of an instance's start."""
-    return {event.step: event.at for event in stack.ledger.read(instances.events_of, instance_id)}
+    eventually(lambda: len(running()) == 8, seconds=120, what="the first eight")
+    eventually(  # the hub polls each server once more after the ledger has it
+        lambda: {user["name"] for user in stack.api("GET", "/users?state=ready").json()} == running(),
+        seconds=60,
+        what="the hub's word for the same",
+    )
+    for user in running():
+        assert stack.stop(user).status_code in (202, 204)
+    following = {ticket.user_name for ticket in queue[:8]}
+    eventually(lambda: running() == following, seconds=120, what="the next eight, in their turn")
+    assert waiting() == queue[8:]
