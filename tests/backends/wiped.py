@@ -4,14 +4,17 @@ A user leaves a canary in every place of an instance and loses the instance. The
 canary, nothing of the old one is left on the machine, its token is refused, and the desk shows why it ended unless the
 user asked for it.
 
-Each way has a user of its own, and several run side by side (`Matrix`): most of their time they wait for an instance.
-Those that affect more than their own instance, such as the death of the hub, are marked `alone`.
+Several users lose instances side by side (`Matrix`), because they wait for most of the time; each loses one after the
+other in different ways, and is searched for what the way before has left. Ways that affect more than their own instance,
+such as the death of the hub, are marked `alone`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -200,7 +203,6 @@ class Tenant:
 
         Without words the desk shows no text, because the user asked for the end.
         """
-        self.kernel = ""
         before = self.move_in()
         body = self.ground.body(before)
         planted = self.do(canary.plant)
@@ -344,6 +346,8 @@ class Matrix:
     def __init__(self, ground: Ground, ways: Ways, names: list[str], *, at_once: int) -> None:
         self._ground, self._ways = ground, ways
         self._rows: dict[str, list[Row]] = {name: [] for name in names}
+        self._tenants: dict[int, Tenant] = {}
+        self._numbers = itertools.count(1)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="way")
         self._running = {name: self._threads.submit(self._lose, name) for name in names if not self._is_alone(name)}
 
@@ -351,9 +355,26 @@ class Matrix:
         return hasattr(getattr(self._ways, name), "is_alone")
 
     def _lose(self, name: str) -> None:
-        with tenant_on(self._ground, name.replace("_", "-")) as tenant:
-            tenant.rows = self._rows[name]
+        tenant = self._tenant()
+        tenant.rows = self._rows[name]
+        try:
             getattr(self._ways, name)(tenant)
+        except BaseException:
+            self._leave(tenant)  # in an unknown state: the next way gets another
+            raise
+
+    def _tenant(self) -> Tenant:
+        """The user of this thread. What one way leaves running, the next way loses."""
+        thread = threading.get_ident()
+        if thread not in self._tenants:
+            self._tenants[thread] = Tenant(self._ground, f"tenant-{next(self._numbers)}")
+        return self._tenants[thread]
+
+    def _leave(self, *tenants: Tenant) -> None:
+        """These users stop what they have, and come no more."""
+        for tenant in tenants:
+            tenant.stack.api("DELETE", f"/users/{tenant.name}/server")
+        self._tenants = {thread: one for thread, one in self._tenants.items() if one not in tenants}
 
     def loses(self, name: str) -> None:
         """Wait for one way; raises its exception."""
@@ -361,6 +382,8 @@ class Matrix:
             self._running[name].result()
         else:
             wait(self._running.values())
+            here = threading.get_ident()
+            self._leave(*(one for thread, one in self._tenants.items() if thread != here))
             self._lose(name)
 
     def end(self) -> list[Row]:
@@ -368,6 +391,7 @@ class Matrix:
         for way in self._running.values():
             way.cancel()
         self._threads.shutdown()
+        self._leave(*self._tenants.values())
         return [row for rows in self._rows.values() for row in rows]
 
 
