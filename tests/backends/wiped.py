@@ -5,8 +5,8 @@ canary, nothing of the old one is left on the machine, its token is refused, and
 user asked for it.
 
 Several users lose instances side by side (`Matrix`), because they wait for most of the time; each loses one after the
-other in different ways, and is searched for what the way before has left. Ways that affect more than their own instance,
-such as the death of the hub, are marked `alone`.
+other, each in another way. Ways that affect more than their own instance, such as the death of the hub, are marked
+`alone`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Administrators' commands apply to all users, and webhooks report called tickets."""
+"""A pool of one: who is told of the turn, who does not come, and what maintenance ends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import yaml
 
-from spawner.ledger import EndReason
+from spawner.ledger import EndReason, TicketState
 from spawner.ledger.channels import channels
+from spawner.ledger.pool import tickets
 from spawner.ledger.time import notices
 from spawner.ledger.time.rows import NoticeKind
 from spawner.pool.build import utc_now
 from tests.channels.servers import MailBox, channels_by, link_in, mail_server
 from tests.hub.queue_users import FLAVOR, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
+
+REAL = "jupyterlab"
+"""The image with a real notebook."""
 
 
 @contextmanager
@@ -60,13 +64,19 @@ class QueueStack:
     box: MailBox
 
 
+def pool_of_one(data: dict[str, Any]) -> None:
+    """Its notebooks are lean, but for those with the image `REAL`."""
+    lean_pool_of(1, hold_seconds=10)(data)
+    data["images"].append(data["images"][0] | {"id": REAL, "environment": "light"})
+
+
 @pytest.fixture(scope="module")
 def queue(lean: Path) -> Iterator[QueueStack]:
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
     try:
         with webhook() as (url, heard), mail_server() as box:
             settings = yaml.safe_load(lean.read_text()) | {"notify_url": url, "channels": channels_by(box)}
-            settings["catalog"] = str(write_catalog(folder / "catalog.yaml", lean_pool_of(1)))
+            settings["catalog"] = str(write_catalog(folder / "catalog.yaml", pool_of_one))
             (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
             with running_stack(folder / "s", settings=folder / "settings.yaml") as stack:
                 yield QueueStack(stack, heard, box)
@@ -147,39 +157,71 @@ def command(stack: Stack, path: str, **change: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_maintenance_refuses_starts_and_ends_instances_at_its_time(state: Path, lean: Path) -> None:
-    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(1))
-    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
-        inside, waits, late = people(stack, "inside", "waits", "late")
-        assert inside.ask().status_code in (201, 202)
-        inside.wait_running()
-        assert waits.ask().status_code == 202
-        closes = utc_now() + timedelta(seconds=6)
-        command(stack, "drain", at=closes.isoformat(), reason="New disks.")
+@pytest.mark.timeout(400)
+def test_an_uncollected_instance_goes_to_the_next_user_and_an_opened_one_stays(queue: QueueStack) -> None:
+    """With JupyterLab: the activity that it reports by itself after its start is no visit."""
+    stack = queue.stack
+    ann, absent, present, last = people(stack, "ann", "absent", "present", "last")
+    assert ann.ask().status_code in (201, 202)
+    ann.wait_running()
+    for person, options in ((absent, {"image": REAL}), (present, {"image": REAL}), (last, {})):
+        assert person.ask(**options).status_code == 202
+    ann.stop()
+    absent.wait_running()
+    present.wait_running(90)
+    visit, headers = f"{stack.url}/user/present/api/contents", {"Authorization": f"token {present.token}"}
+    # At once, and never again. The hub's route comes a moment after the row.
+    eventually(lambda: stack.http.get(visit, headers=headers, timeout=20).status_code == 200, what="an answer")
+    started = {instance.user_name: instance for instance in history(stack)}
+    assert started["absent"].reason is EndReason.NOT_COLLECTED
 
-        seen = stack.desk("GET", "api/state", token=inside.token).json()
-        assert seen["pool"]["maintenance"]["reason"] == "New disks."
-        assert seen["instance"]["ends_at"] == seen["pool"]["maintenance"]["at"]
-        refused = late.ask()
-        assert refused.status_code == 503
-        assert refused.json()["error"]["code"] == "maintenance"
-        assert stack.start("late").status_code == 503
+    def has_come() -> bool:
+        served = stack.ledger.read(tickets.of_instance, started["present"].id)
+        return served is not None and served.collected_at is not None
 
-        eventually(lambda: not inside.instance, seconds=30, what="the end of what ran")
-        (instance,) = history(stack)
-        assert (instance.reason, instance.ended_at is not None and instance.ended_at >= closes) == (
-            EndReason.MAINTENANCE,
-            True,
-        )
-        said = stack.ledger.read(notices.of_instance, instance.id)
-        assert [(one.kind, one.due_at) for one in said] == [(NoticeKind.MAINTENANCE, closes)], (
-            "it was announced at once"
-        )
-        assert waits.place == 1, "who waits keeps the place"
-        last = stack.desk("GET", "api/state", token=inside.token).json()["last"]
-        assert last["text"].startswith("Your notebook was stopped for maintenance.")
+    eventually(has_come, seconds=60, what="the steward's look at who has come")
+    assert present.runs, "whoever has come keeps it"
+    assert last.place == 1
+    present.stop()
+    last.wait_running()
+    names = ["ann", "absent", "present", "last"]
+    everything = stack.ledger.read(tickets.since, started["ann"].requested_at - timedelta(hours=1))
+    served = [ticket.user_name for ticket in everything if ticket.state is TicketState.SERVED]
+    assert [name for name in served if name in names] == names
+    last.stop()
+    wait_for_order(stack)
 
-        command(stack, "drain/end")
-        waits.wait_running()
-        waits.stop()
-        wait_for_order(stack)
+
+def test_maintenance_refuses_starts_and_ends_instances_at_its_time(queue: QueueStack) -> None:
+    stack = queue.stack
+    inside, waits, late = people(stack, "inside", "waits", "late")
+    assert inside.ask().status_code in (201, 202)
+    inside.wait_running()
+    assert waits.ask().status_code == 202
+    closes = utc_now() + timedelta(seconds=6)
+    command(stack, "drain", at=closes.isoformat(), reason="New disks.")
+
+    seen = stack.desk("GET", "api/state", token=inside.token).json()
+    assert seen["pool"]["maintenance"]["reason"] == "New disks."
+    assert seen["instance"]["ends_at"] == seen["pool"]["maintenance"]["at"]
+    refused = late.ask()
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "maintenance"
+    assert stack.start("late").status_code == 503
+
+    eventually(lambda: not inside.instance, seconds=30, what="the end of what ran")
+    (instance,) = (one for one in history(stack) if one.user_name == "inside")
+    assert (instance.reason, instance.ended_at is not None and instance.ended_at >= closes) == (
+        EndReason.MAINTENANCE,
+        True,
+    )
+    said = stack.ledger.read(notices.of_instance, instance.id)
+    assert [(one.kind, one.due_at) for one in said] == [(NoticeKind.MAINTENANCE, closes)], "it was announced at once"
+    assert waits.place == 1, "who waits keeps the place"
+    last = stack.desk("GET", "api/state", token=inside.token).json()["last"]
+    assert last["text"].startswith("Your notebook was stopped for maintenance.")
+
+    command(stack, "drain/end")
+    waits.wait_running()
+    waits.stop()
+    wait_for_order(stack)

@@ -17,7 +17,7 @@ import pytest
 from spawner.ledger import EndReason, TicketState
 from spawner.ledger.pool import tickets
 from spawner.refusals import REFUSAL_HEADER
-from tests.hub.queue_users import Person, alive, history, lean_pool_of, people, pool_of, wait_for_order
+from tests.hub.queue_users import Person, alive, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, browser_client, eventually, running_stack, write_catalog
 
 
@@ -300,42 +300,3 @@ def test_a_hub_that_ends_during_a_start_loses_no_place(stack: Stack, number: sig
     wait_for_order(stack)
     for person in (bob, cat):
         person.stop()
-
-
-# Slots that are not collected
-
-
-@pytest.mark.timeout(400)
-def test_an_uncollected_instance_goes_to_the_next_user_and_an_opened_one_stays(state: Path) -> None:
-    """With JupyterLab: the activity that it reports by itself after its start is no visit."""
-    catalog = write_catalog(state / "catalog.yaml", pool_of(1, hold_seconds=10))
-    with running_stack(state / "s", catalog=catalog) as stack:
-        (ann,) = fill(stack, "ann")
-        absent, present, last = people(stack, "absent", "present", "last")
-        for person in (absent, present, last):
-            assert person.ask().status_code == 202
-        ann.stop()
-        absent.wait_running()
-        present.wait_running(90)
-        visit, headers = f"{stack.url}/user/present/api/contents", {"Authorization": f"token {present.token}"}
-        # At once, and never again. The hub's route comes a moment after the row.
-        eventually(lambda: stack.http.get(visit, headers=headers, timeout=20).status_code == 200, what="an answer")
-        started = {instance.user_name: instance for instance in history(stack)}
-        assert started["absent"].reason is EndReason.NOT_COLLECTED
-
-        def has_come() -> bool:
-            served = stack.ledger.read(tickets.of_instance, started["present"].id)
-            return served is not None and served.collected_at is not None
-
-        eventually(has_come, seconds=60, what="the steward's look at who has come")
-        assert present.runs, "whoever has come keeps it"
-        assert last.place == 1
-        present.stop()
-        last.wait_running()
-        everything = stack.ledger.read(tickets.since, started["absent"].requested_at.replace(year=2000))
-        assert [ticket.user_name for ticket in everything if ticket.state is TicketState.SERVED] == [
-            "ann",
-            "absent",
-            "present",
-            "last",
-        ]

@@ -1,4 +1,4 @@
-"""Another configuration: without a sandbox, slots made one after the other, a PostgreSQL ledger that is away for a while."""
+"""Another configuration: no sandbox, slots made one after the other, a PostgreSQL ledger that is away for a while."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def test_slots_are_created_one_after_the_other(stack: Stack) -> None:
     stack.api("POST", "/users", json={"usernames": users})
     stack.wait_warm()  # no slot is made for the warm ones meanwhile
     with ThreadPoolExecutor() as clients:
-        codes = [answer.status_code for answer in clients.map(lambda user: stack.start(user, flavor="cpu-large"), users)]
+        codes = [
+            answer.status_code for answer in clients.map(lambda user: stack.start(user, flavor="cpu-large"), users)
+        ]
     assert set(codes) <= {201, 202}
     eventually(
         lambda: [instance.state for instance in stack.unended()] == ["running"] * 3, seconds=60, what="all three"
@@ -140,9 +142,7 @@ def unended(url: URL) -> list[Instance]:
         return ledger.read(instances.unended)
 
 
-def test_a_notebook_runs_with_a_postgresql_ledger_that_is_away_at_its_stop(
-    stack: Stack, server: URL, url: URL
-) -> None:
+def test_a_notebook_runs_with_a_postgresql_ledger_that_is_away_at_its_stop(stack: Stack, server: URL, url: URL) -> None:
     stack.add_user("ann")
     stack.run("ann")
     assert [instance.user_name for instance in stack.unended()] == ["ann"]
