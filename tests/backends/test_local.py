@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,30 +38,50 @@ from tests.backends.conformance import (
     wait,
 )
 from tests.backends.conftest import EXAMPLES, as_root, local_backend
+from tests.lean import make_images
 from tests.stack import PROJECT
 
 
 @pytest_asyncio.fixture
 async def backend(slots_folder: Path, images: Path) -> AsyncIterator[LocalBackend]:
     """An empty pool on this machine."""
-    made = local_backend(slots_folder, images)
-    yield made
-    for slot_id in await made.list():
-        await destroy(made, slot_id)
+    async with emptied(local_backend(slots_folder, images)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def emptied(backend: LocalBackend) -> AsyncIterator[LocalBackend]:
+    """Its slots are destroyed afterwards."""
+    yield backend
+    for slot_id in await backend.list():
+        await destroy(backend, slot_id)
+
+
+@pytest.fixture(scope="module")
+def lean_images(images: Path) -> Iterator[Path]:
+    """The images of this machine, with a lean environment in place of the real one."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-images-"))
+    lean = make_images(folder / "made") / "lean"
+    for one in images.iterdir():
+        (folder / one.name).symlink_to(lean if one.name == "light" else one)
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 class TestLocalBackend(BackendConformance):
-    """The contract."""
+    """The contract. What the slots run is a lean notebook: `test_isolation` and others have the real one."""
 
-    @pytest.fixture
-    def backend(self, backend: LocalBackend) -> LocalBackend:  # type: ignore[override]
+    @pytest_asyncio.fixture
+    async def backend(self, slots_folder: Path, lean_images: Path) -> AsyncIterator[LocalBackend]:
         """An empty pool on this machine."""
-        return backend
+        async with emptied(local_backend(slots_folder, lean_images)) as made:
+            yield made
 
     @pytest.fixture
-    def other(self, slots_folder: Path, images: Path) -> LocalBackend:
+    def other(self, slots_folder: Path, lean_images: Path) -> LocalBackend:
         """A second object on the same folder."""
-        return local_backend(slots_folder, images)
+        return local_backend(slots_folder, lean_images)
 
     async def gone(self, backend: Backend, slot_id: str, url: str | None) -> None:
         """No folder, no process, no group, and the port is free."""
