@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -71,7 +73,7 @@ OF_NOTEBOOKS = [
 ]
 COMMANDED = [("POST", f"/api/admin/{path}") for path in COMMANDS]
 FOR_ADMINS = [*OF_PEOPLE, ("GET", "/api/admin"), *COMMANDED, *OF_NOTEBOOKS]
-EXAMPLES = 15
+EXAMPLES = int(os.environ.get("FREEPOOL_EXAMPLES") or 6)
 """Number of requests that the document allows; as many again are sent that it does not."""
 
 

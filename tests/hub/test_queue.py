@@ -267,7 +267,7 @@ def test_cancelling_during_a_call_leaves_no_instance(stack: Stack) -> None:
     """The user leaves while the steward dispatches the called ticket to the hub."""
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
-    for _ in range(8):
+    for _ in range(4):
         cat.ask()
         ann.stop()
         eventually(lambda: any(ticket.called_at for ticket in alive(stack)) or cat.instance, what="cat's turn")

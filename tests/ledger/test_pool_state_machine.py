@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from tests.unit import make
 from tests.unit.make import GIB, SimulatedBackend
 
 STEPS = 400
+SEEDS = int(os.environ.get("FREEPOOL_SEEDS") or 1)
+"""Random courses of events, of each kind of pool on each database."""
 USERS = [f"u{number}" for number in range(14)]
 LIMITS = {"small": 3, "large": 1}
 FAILURES = [EndReason.START_FAILED, EndReason.NO_ROOM, EndReason.LOST]
@@ -236,7 +239,7 @@ class PoolEvents:
         assert not self.pool.held()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("memory", [None, 4 * GIB], ids=["a cluster", "one machine"])
 def test_no_ticket_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: int | None) -> None:
     pool = SimulatedPool(ledger, catalog(), SimulatedBackend(bytes=memory))

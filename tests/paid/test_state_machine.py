@@ -31,7 +31,7 @@ from spawner.ledger.paid.rows import OVER, BindingState, Consent, ConsentState, 
 from spawner.paid.accounts.binding import in_the_way_of_unlinking
 from tests.paid.state_machine import USERS, CheckedPlatform, counts, reports, with_report
 
-EXAMPLES = int(os.environ.get("FREEPOOL_WALKS") or 12)
+EXAMPLES = int(os.environ.get("FREEPOOL_WALKS") or 6)
 STEPS = 40
 FAULTS = [
     ("CreateInstance", ["close_before", "close_after", "html502", "late", "no_id", "throttle", "error", "fail_boot"]),
