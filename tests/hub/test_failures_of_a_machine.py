@@ -220,7 +220,7 @@ def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
     )
     try:
         stack.add_user("between")
-        for _ in range(3):
+        for _ in range(2):
             stack.wait_warm()
             stack.run("between")
             stack.stop("between")
