@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from tests.cluster.network import NUMBER_VARIABLE, ON_CLUSTER, SCRIPTS, namespac
 from tests.session import leftovers, logs, schedule
 from tests.stack import PROJECT
 
-CONFIGURATION = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+CONFIGURATION = "[pytest]\nasyncio_default_fixture_loop_scope = function\naddopts = -p no:schemathesis\n"
 CAREFUL = """
 import pytest
 
@@ -41,6 +42,12 @@ def test_it():
     tempfile.mkdtemp(prefix="forgotten-")
     STARTED.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
 """
+APART = """
+import os
+
+def test_apart():
+    os.mkdir({folder!r})
+"""
 
 
 def run_suite(folder: Path, text: str, *options: str, **variables: str) -> tuple[int, str]:
@@ -61,9 +68,21 @@ def run_suite(folder: Path, text: str, *options: str, **variables: str) -> tuple
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped(tmp_path: Path) -> None:
-    code, printed = run_suite(tmp_path, CAREFUL, "--numprocesses", "2")
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder for a run to make outside of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="apart-", dir="/dev/shm"))
+    folder.rmdir()
+    yield folder
+    folder.rmdir()
+
+
+def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped_and_what_another_program_may_have_made(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    code, printed = run_suite(tmp_path, CAREFUL + APART.format(folder=str(elsewhere)), "--numprocesses", "2")
     assert code == 0, printed
+    assert f"file: {elsewhere}\n" in printed
     assert "left behind" not in printed
     command = "tests/torch && .venv/bin/python -m pytest test_some.py"
     assert f"  1 because the torch image is not installed: {command}\n" in printed
@@ -99,28 +118,10 @@ def test_a_network_of_this_run_is_seen_and_those_of_clusters_and_other_runs_are_
     assert leftovers.networks() == {str(tmp_path / name) for name in ours}
 
 
-APART = """
-import os
-
-def test_it():
-    os.mkdir({folder!r})
-"""
-
-
-@pytest.mark.parametrize("is_alone", [False, True])
-def test_what_another_program_may_have_made_is_shown_and_fails_only_a_run_that_is_alone(
-    tmp_path: Path, is_alone: bool
-) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="apart-", dir="/dev/shm"))
-    folder.rmdir()
-    variables = {"FREEPOOL_TEST_ALONE": "1"} if is_alone else {}
-    try:
-        code, printed = run_suite(tmp_path, APART.format(folder=str(folder)), **variables)
-    finally:
-        folder.rmdir()
-    assert f"file: {folder}\n" in printed
-    assert ("left behind by tests" in printed) == is_alone
-    assert code == 0 or is_alone, printed
+def test_what_another_program_may_have_made_fails_a_run_that_is_alone(tmp_path: Path, elsewhere: Path) -> None:
+    code, printed = run_suite(tmp_path, APART.format(folder=str(elsewhere)), FREEPOOL_TEST_ALONE="1")
+    assert code == 1, printed
+    assert f"file: {elsewhere}\n" in printed.partition("left behind by tests")[2]
 
 
 def test_mounts_and_control_groups_of_clusters_and_other_runs_are_not_taken_for_this_run_s(
