@@ -9,7 +9,7 @@ import aiohttp
 from tests.backends.notebook import Notebook
 from tests.stack import Stack
 
-SIZE = 24 * 1024 * 1024
+SIZE = 12 * 1024 * 1024
 COUNT = "print(len(open('big.bin', 'rb').read()))"
 
 

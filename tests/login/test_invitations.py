@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,15 +25,19 @@ LEARNER = {"realm_access": {"roles": ["learners"]}}
 LIMITS = {"new": {"session_minutes": 30}, "known": {"session_minutes": 60}}
 
 
-@contextmanager
-def settings_of_people(stack: Stack, people: dict[str, Any]) -> Iterator[None]:
-    """Restart hub and desk with this section, and with one proxy in front, so that tests can come from anywhere."""
+@pytest.fixture(scope="module")
+def with_people(login_stack: tuple[Stack, Provider]) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Restarts hub and desk with this section, and with one proxy in front, so that tests can come from anywhere."""
+    stack = login_stack[0]
     file = stack.state / "settings.json"
     before = file.read_text()
-    file.write_text(json.dumps({**json.loads(before), "people": people, "trusted_proxies": 1}))
-    restart(stack)
+
+    def use(people: dict[str, Any]) -> None:
+        file.write_text(json.dumps({**json.loads(before), "people": people, "trusted_proxies": 1}))
+        restart(stack)
+
     try:
-        yield
+        yield use
     finally:
         file.write_text(before)
         restart(stack)
@@ -51,15 +54,12 @@ def restart(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def by_invitation(login_stack: tuple[Stack, Provider]) -> Iterator[None]:
+def by_invitation(login_stack: tuple[Stack, Provider], with_people: Callable[[dict[str, Any]], None]) -> None:
     stack, provider = login_stack
     provider.account("here-before", **LEARNER)
     with client_with_cookies() as client:
         assert enter(stack, client, "here-before").url.path == "/services/desk/"
-    with settings_of_people(
-        stack, {"invitation_only": True, "known": [{"claims": {"email_verified": True}}], "limits": LIMITS}
-    ):
-        yield
+    with_people({"invitation_only": True, "known": [{"claims": {"email_verified": True}}], "limits": LIMITS})
 
 
 @pytest.fixture
@@ -268,41 +268,6 @@ def test_guessing_is_limited_by_address(stack: Stack, capsys: pytest.CaptureFixt
         assert send(stack, neighbour, good).status_code == 302
 
 
-# --- so many a day ----------------------------------------------------------------------------------------------------
-
-
-def test_a_full_day_refuses_new_accounts_of_a_network_also_after_a_restart(
-    stack: Stack, provider: Provider, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for number in range(5):
-        provider.account(f"many-{number}", **LEARNER)
-
-    def come(account: str, address: str, code: str | None = None) -> httpx.Response:
-        with client_with_cookies() as client:
-            client.headers["X-Forwarded-For"] = address
-            return use(stack, client, code, account) if code else enter(stack, client, account)
-
-    with settings_of_people(stack, {"new_per_network_per_day": 1, "new_per_day": 2}):
-        assert is_inside(stack, come("many-0", "203.0.113.7"), "many-0")
-        page = come("many-1", "203.0.113.200")
-        assert page.status_code == 429
-        assert not is_inside(stack, page, "many-1")
-        assert 0 < int(page.headers["Retry-After"]) <= 86400
-        assert "No more new accounts are accepted from your network today. Try again after 20" in page.text
-        assert "今日来自你所在网络的新账号名额已满" in page.text
-        assert come("many-1", "192.0.2.1, 203.0.113.200").status_code == 429, "what a client invents does not count"
-        assert is_inside(stack, come("many-2", "2001:db8:1:2300::1"), "many-2")
-        restart(stack)
-        full = come("many-3", "2001:db8:2::1")
-        assert full.status_code == 429
-        assert "No more new accounts are accepted today." in full.text
-        assert "今日新账号名额已满" in full.text
-        assert is_inside(stack, come("many-0", "203.0.113.7"), "many-0"), "nobody known is hurt"
-        code = code_of(freepool(stack, capsys, "invite", "--class", "trusted"))
-        assert is_inside(stack, come("many-4", "203.0.113.9", code), "many-4")
-        assert "203.0.113" not in (stack.state / "ledger.sqlite").read_bytes().decode("latin-1")
-
-
 # --- in a browser -----------------------------------------------------------------------------------------------------
 
 
@@ -362,3 +327,42 @@ def test_somebody_with_a_browser_is_asked_for_the_invitation_and_comes_in_with_i
     shot(page, f"class-{locale}")
     visitor.context.close()
     assert visitor.unexpected == []
+
+
+# --- so many a day ----------------------------------------------------------------------------------------------------
+
+
+def test_a_full_day_refuses_new_accounts_of_a_network_also_after_a_restart(
+    stack: Stack,
+    provider: Provider,
+    capsys: pytest.CaptureFixture[str],
+    with_people: Callable[[dict[str, Any]], None],
+) -> None:
+    """The last test of this file: it changes what the others need."""
+    for number in range(5):
+        provider.account(f"many-{number}", **LEARNER)
+
+    def come(account: str, address: str, code: str | None = None) -> httpx.Response:
+        with client_with_cookies() as client:
+            client.headers["X-Forwarded-For"] = address
+            return use(stack, client, code, account) if code else enter(stack, client, account)
+
+    with_people({"new_per_network_per_day": 1, "new_per_day": 2})
+    assert is_inside(stack, come("many-0", "203.0.113.7"), "many-0")
+    page = come("many-1", "203.0.113.200")
+    assert page.status_code == 429
+    assert not is_inside(stack, page, "many-1")
+    assert 0 < int(page.headers["Retry-After"]) <= 86400
+    assert "No more new accounts are accepted from your network today. Try again after 20" in page.text
+    assert "今日来自你所在网络的新账号名额已满" in page.text
+    assert come("many-1", "192.0.2.1, 203.0.113.200").status_code == 429, "what a client invents does not count"
+    assert is_inside(stack, come("many-2", "2001:db8:1:2300::1"), "many-2")
+    restart(stack)
+    full = come("many-3", "2001:db8:2::1")
+    assert full.status_code == 429
+    assert "No more new accounts are accepted today." in full.text
+    assert "今日新账号名额已满" in full.text
+    assert is_inside(stack, come("many-0", "203.0.113.7"), "many-0"), "nobody known is hurt"
+    code = code_of(freepool(stack, capsys, "invite", "--class", "trusted"))
+    assert is_inside(stack, come("many-4", "203.0.113.9", code), "many-4")
+    assert "203.0.113" not in (stack.state / "ledger.sqlite").read_bytes().decode("latin-1")
