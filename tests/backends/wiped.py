@@ -4,7 +4,7 @@ A user leaves a canary in every place of an instance and loses the instance. The
 canary, nothing of the old one is left on the machine, its token is refused, and the desk shows why it ended unless the
 user asked for it.
 
-Each way has a user of its own, and several run side by side (`Matrix`): most of their time they wait for an instance.
+Several ways run side by side (`Matrix`), each with a user of its own: most of their time they wait for an instance.
 Those that affect more than their own instance, such as the death of the hub, are marked `alone`.
 """
 
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -154,6 +156,7 @@ class Tenant:
     def move_in(self) -> Instance:
         """The running instance; starts one unless one is starting."""
         if self.servers() == {}:
+            self.kernel = ""
             answer = self.stack.start(self.name, **self.options)
             assert answer.status_code in (201, 202, 400)  # 400: the desk was faster
         return eventually(self.running, seconds=END_SECONDS, what="an instance")
@@ -200,7 +203,6 @@ class Tenant:
 
         Without words the desk shows no text, because the user asked for the end.
         """
-        self.kernel = ""
         before = self.move_in()
         body = self.ground.body(before)
         planted = self.do(canary.plant)
@@ -339,11 +341,16 @@ class Ways:
 
 
 class Matrix:
-    """All ways that are asked for, on one ground. They begin when the matrix does; each test waits for its own."""
+    """All ways that are asked for, on one ground. They begin when the matrix does; each test waits for its own.
+
+    So many tenants as run at once lose one instance after the other: what one way leaves behind, the next way ends.
+    """
 
     def __init__(self, ground: Ground, ways: Ways, names: list[str], *, at_once: int) -> None:
         self._ground, self._ways = ground, ways
-        self._rows: dict[str, list[Row]] = {name: [] for name in names}
+        self._numbers = itertools.count(1)
+        self._idle: SimpleQueue[Tenant] = SimpleQueue()
+        self._made: list[Tenant] = []
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="way")
         self._running = {name: self._threads.submit(self._lose, name) for name in names if not self._is_alone(name)}
 
@@ -351,9 +358,13 @@ class Matrix:
         return hasattr(getattr(self._ways, name), "is_alone")
 
     def _lose(self, name: str) -> None:
-        with tenant_on(self._ground, name.replace("_", "-")) as tenant:
-            tenant.rows = self._rows[name]
-            getattr(self._ways, name)(tenant)
+        try:
+            tenant = self._idle.get_nowait()
+        except Empty:
+            tenant = Tenant(self._ground, f"tenant-{next(self._numbers)}")
+            self._made.append(tenant)
+        getattr(self._ways, name)(tenant)
+        self._idle.put(tenant)  # after a failure the next way begins with another
 
     def loses(self, name: str) -> None:
         """Wait for one way; raises its exception."""
@@ -368,7 +379,9 @@ class Matrix:
         for way in self._running.values():
             way.cancel()
         self._threads.shutdown()
-        return [row for rows in self._rows.values() for row in rows]
+        for tenant in self._made:
+            tenant.stack.api("DELETE", f"/users/{tenant.name}/server")
+        return [row for tenant in self._made for row in tenant.rows]
 
 
 @contextmanager

@@ -151,18 +151,18 @@ class Release:
 
     def pods(self, component: str) -> list[dict[str, Any]]:
         """The pods of one component that are not being deleted."""
-        found = self.get("pods", namespace=self.pool if component == "instance" else None)["items"]
+        found = self.admin.pods(self.pool if component == "instance" else self.namespace)
         return [
             pod
-            for pod in found
+            for pod in found.values()
             if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component
             and "deletionTimestamp" not in pod["metadata"]
         ]
 
     def node_address(self) -> str:
         """The node's address inside the cluster."""
-        (node,) = self.admin.json("get", "nodes")["items"]
-        return next(str(entry["address"]) for entry in node["status"]["addresses"] if entry["type"] == "InternalIP")
+        addresses = self.admin.node()["status"]["addresses"]
+        return next(str(entry["address"]) for entry in addresses if entry["type"] == "InternalIP")
 
     # The platform
 

@@ -10,9 +10,9 @@ import pytest
 
 from spawner.pool.backends.kubernetes.manifest import is_assigned
 from tests.helm.chart import VALUE_SETS
-from tests.helm.conftest import cluster_with_images
 from tests.helm.other_hub import TOKEN, objects
 from tests.helm.release import Release, installed_release
+from tests.kubernetes.admin import Admin
 from tests.stack import eventually
 
 pytestmark = pytest.mark.timeout(900)
@@ -20,9 +20,9 @@ NAMESPACE = "freepool-beside"
 
 
 @pytest.fixture(scope="module")
-def beside() -> Iterator[Release]:
+def beside(admin_with_images: Admin) -> Iterator[Release]:
     """Our chart without hub and proxy, beside another chart's hub and proxy."""
-    with installed_release(cluster_with_images(), NAMESPACE, VALUE_SETS["hub of another chart"]) as release:
+    with installed_release(admin_with_images, NAMESPACE, VALUE_SETS["hub of another chart"]) as release:
         release.admin.apply(*objects(NAMESPACE))
         for name in ("hub", "proxy"):
             release.kubectl("rollout", "status", f"deployment/{name}", "--timeout=110s")

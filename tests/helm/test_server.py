@@ -13,18 +13,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.helm.chart import VALUE_SETS, Manifest, Values, of_kind, render
-from tests.helm.conftest import cluster
 from tests.kubernetes.admin import Admin
 from tests.kubernetes.conftest import namespace_object
 
 CLUSTER_WIDE = ("Namespace", "PriorityClass")
 LABELS = {"app": "odd"}
-
-
-@pytest.fixture(scope="module")
-def admin() -> Admin:
-    """A cluster. No image is needed."""
-    return cluster()
 
 
 @pytest.fixture(scope="module")

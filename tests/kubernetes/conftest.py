@@ -28,7 +28,7 @@ from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
 from tests.cluster.network import SCRIPTS
-from tests.kubernetes.admin import Admin, NoCluster, script
+from tests.kubernetes.admin import Admin, admin_of_cluster
 from tests.kubernetes.gate import Gate, gate_to
 from tests.kubernetes.node import Node, kernel_log
 from tests.kubernetes.records import PodRecords, recorded
@@ -81,13 +81,10 @@ class PoolNamespace:
 
 
 @pytest.fixture(scope="session")
-def admin() -> Admin:
-    """The cluster, brought up where that is needed; instances' light image is in it."""
-    try:
-        kubeconfig = Path(script("ensure", "--built").strip().splitlines()[-1])
-    except NoCluster as error:
-        pytest.skip(str(error))
-    return Admin(kubeconfig)
+def admin() -> Iterator[Admin]:
+    """The cluster with an administrator's rights."""
+    with admin_of_cluster() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

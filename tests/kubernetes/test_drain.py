@@ -42,8 +42,7 @@ def platform(shared: Cluster) -> Iterator[Platform]:
 
 def node_of(platform: Platform) -> str:
     """The name of the cluster's node."""
-    (node,) = platform.pool.admin.json("get", "nodes")["items"]
-    return str(node["metadata"]["name"])
+    return str(platform.pool.admin.node()["metadata"]["name"])
 
 
 def test_a_drain_waits_only_for_assigned_slots(platform: Platform) -> None:

@@ -392,7 +392,7 @@ def test_only_one_of_two_stewards_acts(platform: Platform) -> None:
 @pytest.fixture
 def kubelet(platform: Platform, node: Node) -> Iterator[int]:
     """Process id of our own cluster's kubelet, if no other pods are on its node."""
-    found = platform.pool.admin.json("get", "pods", "--all-namespaces")["items"]
+    found = platform.pool.admin.read("/api/v1/pods")["items"]
     if {pod["metadata"]["namespace"] for pod in found} - {platform.pool.name, "kube-system"}:
         pytest.skip("the kubelet is not ours to hold up: others use it")
     yield node.kubelet_pid
@@ -400,10 +400,8 @@ def kubelet(platform: Platform, node: Node) -> Iterator[int]:
 
 
 def node_is_ready(platform: Platform) -> bool:
-    (node,) = platform.pool.admin.json("get", "nodes")["items"]
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"]["conditions"]
-    )
+    conditions = platform.pool.admin.node()["status"]["conditions"]
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def test_a_node_that_is_briefly_not_ready_ends_no_instance(platform: Platform, kubelet: int) -> None:
