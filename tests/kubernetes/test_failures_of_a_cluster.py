@@ -175,11 +175,9 @@ def test_a_start_beyond_the_quota_is_queued(platform: Platform) -> None:
 
 
 def test_an_evicted_instance_is_lost_and_its_user_reads_so(platform: Platform) -> None:
-    admin, name = platform.pool.admin, platform.pool.name
     instance = running(platform, "guest")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{instance.slot_id}"}}
-    path = f"/api/v1/namespaces/{name}/pods/freepool-{instance.slot_id}/eviction"
-    admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
+    assert instance.slot_id
+    platform.evict(instance.slot_id)
     eventually(lambda: platform.instance("guest") is None, seconds=30, what="the end")
     last = platform.state("guest")["last"]
     assert last["text"] == (
