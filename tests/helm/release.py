@@ -10,10 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import yaml
 
 from spawner import __version__
 from tests.helm.chart import CHART, Values
@@ -108,7 +110,7 @@ class Release:
         return (
             hosts
             | self._network()
-            | {"image": built_images(), "imagePuller": {"images": ["light"]}}
+            | {"image": built_images(), "imagePuller": {"images": ["light"]}, "catalog": {"flavors": _flavors()}}
             | self.values
             | {"hub": hub}
         )
@@ -215,6 +217,13 @@ class Release:
     def stop(self, user: str) -> httpx.Response:
         """Stop the user's server."""
         return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
+
+
+@cache
+def _flavors() -> list[Any]:
+    """The chart's flavors, of which no more than one slot is kept warm: tests come in crowds."""
+    flavors: list[Any] = yaml.safe_load((CHART / "values.yaml").read_text())["catalog"]["flavors"]
+    return [flavor | ({"warm": {"floor": 1, "ceiling": 1}} if "warm" in flavor else {}) for flavor in flavors]
 
 
 def _accepts(address: str, port: int) -> bool:

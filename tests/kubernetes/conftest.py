@@ -44,14 +44,16 @@ LIGHT = f"freepool/light:{TAG}"
 TEXT = {"en": "a text", "zh": "文字"}
 GPUS = 3
 """How many the node offers where `gpus` are asked for. The catalog promises one more."""
-FIRST = ("test_wiped.py",)
-"""A node clears the logs of its pods away once a minute: these tests come first, so that none waits for that."""
+LAST = ("test_watch.py", "test_rights.py", "test_pod_security.py", "test_without_a_trace.py")
+"""A node clears the logs of its pods away once a minute, for which the last file waits: the tests before it need almost
+no pod on the node. Those after `test_watch.py` give the thousands of pods that it has made the time to go."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move `FIRST` to the beginning of this folder's tests. (pytest gives the tests of all folders.)"""
+    """Move `LAST` to the end of this folder's tests. (pytest gives the tests of all folders.)"""
     here = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
-    ordered = sorted((items[index] for index in here), key=lambda item: item.path.name not in FIRST)
+    places = {name: place for place, name in enumerate(LAST)}
+    ordered = sorted((items[index] for index in here), key=lambda item: places.get(item.path.name, -1))
     for index, item in zip(here, ordered, strict=True):
         items[index] = item
 
@@ -107,7 +109,17 @@ def new_pool(admin: Admin, folder: Path) -> Iterator[PoolNamespace]:
 
 
 @pytest.fixture(scope="package")
-def pool_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
+def without_firewall(admin: Admin) -> Iterator[None]:
+    """No test of this folder has a NetworkPolicy, and without one what enforces them is only work for the node."""
+    node = Node.of(admin)
+    with node.without_firewall() if node else nullcontext():
+        yield
+
+
+@pytest.fixture(scope="package")
+def pool_namespace(
+    admin: Admin, light: str, without_firewall: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PoolNamespace]:
     """An empty pool, made as the chart makes it."""
     with new_pool(admin, tmp_path_factory.mktemp("kube")) as pool:
         yield pool
@@ -146,7 +158,9 @@ def rights(namespace: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="package")
-def backend_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
+def backend_namespace(
+    admin: Admin, light: str, without_firewall: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PoolNamespace]:
     """A second pool, in which no Freepool runs."""
     with new_pool(admin, tmp_path_factory.mktemp("kube")) as pool:
         yield pool
@@ -210,7 +224,7 @@ def catalog_of_all(data: dict[str, Any]) -> None:
     ]
     data["examples"] = [example for example in data["examples"] if example["image"] == light["id"]]
     data["defaults"] = {"flavor": "waits", "image": light["id"]}
-    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120, "no_room_seconds": 10}
+    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120, "no_room_seconds": 5}
 
 
 @dataclass(frozen=True)

@@ -286,7 +286,7 @@ async def test_a_list_that_breaks_off_is_not_used(
 
 
 @pytest.fixture
-def spare_namespace(admin: Admin, tmp_path: Path) -> Iterator[KubernetesPool]:
+def spare_namespace(admin: Admin, without_firewall: None, tmp_path: Path) -> Iterator[KubernetesPool]:
     """A namespace that goes with everything in it."""
     name = f"freepool-test-{secrets.token_hex(3)}"
     admin.apply(*rights(name))
