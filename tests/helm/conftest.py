@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.helm.release import Release, installed_release
 from tests.kubernetes.admin import Admin, admin_of_cluster
 from tests.kubernetes.conftest import require_images
+from tests.session.schedule import move_to_end
+
+LAST = ("test_other_hub.py",)
+"""This file uninstalls the shared release, and installs it anew with other values."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """pytest's hook."""
+    move_to_end(items, Path(__file__).parent, LAST)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -150,6 +151,11 @@ class Release:
     def get(self, kind: str, name: str = "", *, namespace: str | None = None) -> Any:
         """An object, or all of a kind, as JSON."""
         return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json", namespace=namespace))
+
+    def secret(self) -> dict[str, str]:
+        """The decoded data of the release's Secret."""
+        data = self.get("secret", self.name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def pods(self, component: str) -> list[dict[str, Any]]:
         """The pods of one component that are not being deleted."""

@@ -32,6 +32,7 @@ from tests.kubernetes.admin import Admin, admin_of_cluster
 from tests.kubernetes.gate import Gate, gate_to
 from tests.kubernetes.node import Node, kernel_log
 from tests.kubernetes.records import PodRecords, recorded
+from tests.session.schedule import move_to_end
 from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 Change = Callable[[dict[str, Any]], None]
@@ -50,12 +51,8 @@ no pod on the node. Those after `test_watch.py` give the thousands of pods that 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move `LAST` to the end of this folder's tests. (pytest gives the tests of all folders.)"""
-    here = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
-    places = {name: place for place, name in enumerate(LAST)}
-    ordered = sorted((items[index] for index in here), key=lambda item: places.get(item.path.name, -1))
-    for index, item in zip(here, ordered, strict=True):
-        items[index] = item
+    """pytest's hook."""
+    move_to_end(items, Path(__file__).parent, LAST)
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -291,15 +291,24 @@ def test_an_image_that_cannot_be_pulled_fails_the_start(image: str, reason: str,
 
 # --- the platform's own processes ------------------------------------------------------------------------------------
 
-COLD = [("made", step) for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.CLAIMED, StartStep.RUNNING)]
-WARM = [("waits", step) for step in (StartStep.SLOT_WARM, StartStep.CLAIMED)]
+STEWARDS = [("made", StartStep.SLOT_CREATING), ("made", StartStep.CLAIMED), ("waits", StartStep.SLOT_WARM)]
+"""Flavors, made when asked for or kept warm, and steps of their starts at which the steward has a part."""
+HUBS = [("made", StartStep.REQUESTED), ("made", StartStep.RUNNING), ("waits", StartStep.CLAIMED)]
+"""All others. A hub that is killed together with the steward starts twice as long as the steward, so the steward is
+there again while the hub is away, as it is where the hub alone is killed."""
 
 
-@pytest.mark.parametrize("victims", [("hub",), ("steward",), ("hub", "steward")], ids="+".join)
-def test_a_process_killed_at_any_step_of_a_start_recovers(victims: tuple[str, ...], platform: Platform) -> None:
+@pytest.mark.parametrize(
+    ("victims", "moments"),
+    [(("hub",), HUBS), (("steward",), STEWARDS), (("hub", "steward"), STEWARDS)],
+    ids=["hub", "steward", "hub+steward"],
+)
+def test_a_process_killed_at_any_step_of_a_start_recovers(
+    victims: tuple[str, ...], moments: list[tuple[str, StartStep]], platform: Platform
+) -> None:
     stack = platform.stack
     worst = 0.0
-    for number, (flavor, step) in enumerate([*COLD, *WARM] if victims == ("hub",) else [*COLD[1:3], *WARM[:1]]):
+    for number, (flavor, step) in enumerate(moments):
         user = f"mid-{'-'.join(victims)}-{number}"
         stack.add_user(user)
         if flavor == "waits":
