@@ -27,7 +27,7 @@ from tests.kubernetes.node import Node
 from tests.kubernetes.platform import Platform
 from tests.stack import eventually
 
-AWAY = 12.0
+AWAY = 10.0
 """Seconds without the API server: longer than the backend's view of the pods counts as fresh."""
 
 
