@@ -157,6 +157,7 @@ class Tenant:
     def move_in(self) -> Instance:
         """The running instance; starts one unless one is starting."""
         if self.servers() == {}:
+            self.kernel = ""
             answer = self.stack.start(self.name, **self.options)
             assert answer.status_code in (201, 202, 400)  # 400: the desk was faster
         return eventually(self.running, seconds=END_SECONDS, what="an instance")
@@ -341,7 +342,10 @@ class Ways:
 
 
 class Matrix:
-    """All ways that are asked for, on one ground. They begin when the matrix does; each test waits for its own."""
+    """All ways that are asked for, on one ground. They begin when the matrix does; each test waits for its own.
+
+    So many tenants as run at once lose one instance after the other: what one way leaves behind, the next way ends.
+    """
 
     def __init__(self, ground: Ground, ways: Ways, names: list[str], *, at_once: int) -> None:
         self._ground, self._ways = ground, ways

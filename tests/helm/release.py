@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -10,10 +11,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import yaml
 
 from spawner import __version__
 from tests.helm.chart import CHART, Values
@@ -108,7 +111,7 @@ class Release:
         return (
             hosts
             | self._network()
-            | {"image": built_images(), "imagePuller": {"images": ["light"]}}
+            | {"image": built_images(), "imagePuller": {"images": ["light"]}, "catalog": {"flavors": _flavors()}}
             | self.values
             | {"hub": hub}
         )
@@ -149,20 +152,25 @@ class Release:
         """An object, or all of a kind, as JSON."""
         return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json", namespace=namespace))
 
+    def secret(self) -> dict[str, str]:
+        """The decoded data of the release's Secret."""
+        data = self.get("secret", self.name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
     def pods(self, component: str) -> list[dict[str, Any]]:
         """The pods of one component that are not being deleted."""
-        found = self.get("pods", namespace=self.pool if component == "instance" else None)["items"]
+        found = self.admin.pods(self.pool if component == "instance" else self.namespace)
         return [
             pod
-            for pod in found
+            for pod in found.values()
             if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component
             and "deletionTimestamp" not in pod["metadata"]
         ]
 
     def node_address(self) -> str:
         """The node's address inside the cluster."""
-        (node,) = self.admin.json("get", "nodes")["items"]
-        return next(str(entry["address"]) for entry in node["status"]["addresses"] if entry["type"] == "InternalIP")
+        addresses = self.admin.node()["status"]["addresses"]
+        return next(str(entry["address"]) for entry in addresses if entry["type"] == "InternalIP")
 
     # The platform
 
@@ -215,6 +223,13 @@ class Release:
     def stop(self, user: str) -> httpx.Response:
         """Stop the user's server."""
         return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
+
+
+@cache
+def _flavors() -> list[Any]:
+    """The chart's flavors, of which no more than one slot is kept warm: tests come in crowds."""
+    flavors: list[Any] = yaml.safe_load((CHART / "values.yaml").read_text())["catalog"]["flavors"]
+    return [flavor | ({"warm": {"floor": 1, "ceiling": 1}} if "warm" in flavor else {}) for flavor in flavors]
 
 
 def _accepts(address: str, port: int) -> bool:

@@ -1,8 +1,10 @@
-"""A hub of another chart assigns notebooks of the pool that this chart has installed beside it."""
+"""A hub of another chart assigns notebooks of the pool that this chart has installed beside it.
+
+Our chart was installed before, and has been uninstalled: here it is installed again, with other values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,23 +12,47 @@ import pytest
 
 from spawner.pool.backends.kubernetes.manifest import is_assigned
 from tests.helm.chart import VALUE_SETS
-from tests.helm.conftest import cluster_with_images
 from tests.helm.other_hub import TOKEN, objects
-from tests.helm.release import Release, installed_release
+from tests.helm.release import PLATFORM, Release
 from tests.stack import eventually
 
 pytestmark = pytest.mark.timeout(900)
-NAMESPACE = "freepool-beside"
+BESIDE = VALUE_SETS["hub of another chart"]
 
 
 @pytest.fixture(scope="module")
-def beside() -> Iterator[Release]:
+def beside(release: Release) -> Release:
     """Our chart without hub and proxy, beside another chart's hub and proxy."""
-    with installed_release(cluster_with_images(), NAMESPACE, VALUE_SETS["hub of another chart"]) as release:
-        release.admin.apply(*objects(NAMESPACE))
-        for name in ("hub", "proxy"):
-            release.kubectl("rollout", "status", f"deployment/{name}", "--timeout=110s")
-        yield release
+    release.admin.apply(*objects(release.namespace))
+    if release.values != BESIDE:  # where the first test was not asked for
+        release.uninstall()
+        wait_until_gone(release)
+        release.install(BESIDE)
+    for name in ("hub", "proxy"):
+        release.kubectl("rollout", "status", f"deployment/{name}", "--timeout=110s")
+    return release
+
+
+def wait_until_gone(release: Release) -> None:
+    """Wait for the end of the pool and of our pods."""
+    eventually(
+        lambda: not release.kubectl("get", "namespace", release.pool, check=False), seconds=300, what="the pool's end"
+    )
+    eventually(lambda: not any(release.pods(name) for name in PLATFORM), seconds=300, what="the pods' end")
+
+
+def test_an_uninstall_leaves_only_the_secret_and_a_new_install_uses_it(release: Release) -> None:
+    before = release.secret()
+    kept_objects = release.uninstall()
+    assert "[Secret] freepool" in kept_objects
+    wait_until_gone(release)
+    eventually(lambda: not release.get("pods")["items"], seconds=300, what="the pods' end")
+    names = {secret["metadata"]["name"] for secret in release.get("secrets")["items"]}
+    assert {name for name in names if "-token-" not in name} == {"freepool"}
+    classes = release.get("priorityclasses")["items"]
+    assert not [found for found in classes if found["metadata"]["name"].startswith(release.pool)]
+    release.install(BESIDE)
+    assert release.secret() == before, "a second installation opens the first one's database"
 
 
 def ask(release: Release, method: str, path: str, **kwargs: Any) -> httpx.Response:

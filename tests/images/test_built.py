@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import textwrap
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,28 +95,45 @@ def instance(request: pytest.FixtureRequest) -> str:
     return needs(request.param)
 
 
+LOOKS = {
+    "user": "id -u",
+    "lent rights": "find / -xdev -type f -perm /6000 2>/dev/null || true",
+    "writable": rf"find / -xdev \( {' -o '.join(f'-path {path}' for path in MAY_WRITE)} \) -prune"
+    " -o ! -type l ! -type c -writable -print 2>/dev/null || true",
+    "left of building": "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true",
+    "variables": "env",
+    "node": r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) 2>/dev/null || true",
+    "lab's configuration": "cat /opt/freepool/etc/jupyter/labconfig/*.json 2>/dev/null || true",
+    "lock": "cat /opt/freepool/requirements.lock 2>/dev/null || true",
+}
+"""Commands of the shell that need no more than a moment."""
+
+
+@cache
+def looked(name: str) -> dict[str, str]:
+    """What each of `LOOKS` prints in an image; all in one container, which takes longer to make than they do."""
+    mark = f"<{secrets.token_hex(8)}>"
+    printed = run(name, "sh", "-euc", f"\nprintf %s '{mark}'\n".join(LOOKS.values()))
+    return dict(zip(LOOKS, printed.split(mark), strict=True))
+
+
 def test_it_runs_as_an_ordinary_user(any_image: str) -> None:
-    assert run(any_image, "id", "-u").strip() == "1000"
+    assert looked(any_image)["user"].strip() == "1000"
 
 
 def test_no_program_lends_rights(any_image: str) -> None:
-    assert run(any_image, "sh", "-c", "find / -xdev -type f -perm /6000 2>/dev/null || true") == ""
+    assert looked(any_image)["lent rights"] == ""
 
 
 def test_the_user_can_write_nowhere_else(any_image: str) -> None:
-    pruned = " -o ".join(f"-path {path}" for path in MAY_WRITE)
-    look = rf"find / -xdev \( {pruned} \) -prune -o ! -type l ! -type c -writable -print 2>/dev/null || true"
-    assert run(any_image, "sh", "-c", look) == ""
+    assert looked(any_image)["writable"] == ""
 
 
 def test_nothing_of_the_building_machine_is_left(any_image: str) -> None:
-    assert (
-        run(any_image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true")
-        == ""
-    )
-    assert not [
-        line for line in run(any_image, "env").splitlines() if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))
-    ]
+    assert looked(any_image)["left of building"] == ""
+    variables = looked(any_image)["variables"].splitlines()
+    assert not [line for line in variables if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))]
+    assert "PATH=" in "".join(variables), "they were shown"
 
 
 def test_every_module_has_its_bytecode(python_image: str) -> None:
@@ -135,40 +154,51 @@ def test_every_module_has_its_bytecode(python_image: str) -> None:
     assert lacking == ""
 
 
+@cache
+def packages_of(name: str) -> dict[str, Any]:
+    """The versions of an image's packages, and what they require and do not find."""
+    program = (ROOT / "hub_config/prove.py").read_text().replace('if __name__ == "__main__":', "if False:")
+    look = f"""
+import importlib.metadata, json, re
+name = lambda text: re.sub("[-_.]+", "-", text).lower()
+found = {{name(d.name): d.version for d in importlib.metadata.distributions(path=["{SITE}"])}}
+print(json.dumps({{"versions": found, "unmet": [*unmet(installed(), ignored={sorted(left_out())})]}}))
+"""
+    found: dict[str, Any] = json.loads(run(name, PYTHON, "-c", program + look))
+    return found
+
+
 def test_versions_are_those_of_the_lock(python_image: str) -> None:
     path = ROOT / ("requirements-paid.lock" if python_image == "hub" else arguments(python_image)["LOCK"])
-    inside = run(python_image, "cat", "/opt/freepool/requirements.lock")
+    inside = looked(python_image)["lock"]
     if python_image == "cpu" and inside != path.read_text():
         path = ROOT / arguments("gpu")["LOCK"]  # built where only PyPI's build of PyTorch was in reach
     assert inside == path.read_text()
-    found = json.loads(
-        python(
-            python_image,
-            f"""
-            import importlib.metadata, json, re
-            name = lambda text: re.sub("[-_.]+", "-", text).lower()
-            print(json.dumps({{name(d.name): d.version for d in importlib.metadata.distributions(path=["{SITE}"])}}))
-            """,
-        )
-    )
+    found = dict(packages_of(python_image)["versions"])
     ours = {"pip": found.pop("pip"), "freepool": found.pop("freepool", None)}
     assert found == lock(path)
     assert ours["freepool"] == (__version__ if python_image == "hub" else None)
 
 
 def test_an_image_has_all_that_its_packages_require(python_image: str) -> None:
-    program = (ROOT / "hub_config/prove.py").read_text().replace('if __name__ == "__main__":', "if False:")
-    check = f"print(*unmet(installed(), ignored={sorted(left_out())}), sep='\\n')"
-    assert run(python_image, PYTHON, "-c", program + check).strip() == ""
+    assert packages_of(python_image)["unmet"] == []
 
 
 def test_the_hub_image_has_every_part_of_the_platform() -> None:
     needs("hub")
-    assert run("hub", "freepool", "--version").strip() == f"freepool {__version__}"
-    assert run("hub", "python", "-m", "jupyterhub", "--version").startswith("6.")
-    assert run("hub", "configurable-http-proxy", "--version").strip()
-    assert run("hub", "ls", "/opt/freepool/examples/ocr/icon.svg", "/opt/freepool/hub_config/jupyterhub_config.py")
-    python("hub", "import spawner, spawner.desk.app, spawner.steward.runner, psycopg; spawner.InstanceSpawner")
+    parts = """
+        set -eu
+        freepool --version
+        python -m jupyterhub --version
+        configurable-http-proxy --version
+        ls /opt/freepool/examples/ocr/icon.svg /opt/freepool/hub_config/jupyterhub_config.py
+        python -c "import spawner, spawner.desk.app, spawner.steward.runner, psycopg; spawner.InstanceSpawner"
+    """
+    freepool, jupyterhub, proxy, *files = run("hub", "sh", "-c", textwrap.dedent(parts)).splitlines()
+    assert freepool == f"freepool {__version__}"
+    assert jupyterhub.startswith("6.")
+    assert proxy
+    assert len(files) == 2
 
 
 def test_postgres_makes_its_database_and_keeps_it() -> None:
@@ -194,10 +224,7 @@ def test_postgres_makes_its_database_and_keeps_it() -> None:
 
 
 def test_an_instance_has_no_node(instance: str) -> None:
-    assert (
-        run(instance, "sh", "-c", r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) || true")
-        == ""
-    )
+    assert looked(instance)["node"] == ""
 
 
 def test_an_instance_has_the_agent_and_nothing_else_of_ours(instance: str) -> None:
@@ -234,12 +261,44 @@ def test_the_tool_chain_for_models_is_there(variant: str) -> None:
         assert "usage" in run(variant, *command).lower()
 
 
-@pytest.mark.parametrize("example", load_catalog(ROOT / "hub_config/catalog.yaml").examples, ids=lambda it: it.id)
+@cache
+def executed(name: str) -> dict[str, str]:
+    """What ends each example of an image, run from top to bottom: an exception's text, or nothing. One process runs
+    them all: Python and JupyterLab's libraries take longer to start than some of them run."""
+    paths = [example.path for example in EXAMPLES if image_for(example) == name]
+    printed = python(
+        name,
+        f"""
+        import json, pathlib, shutil, traceback
+        import nbformat
+        from nbclient import NotebookClient
+        found = {{}}
+        for path in map(pathlib.PurePath, {paths}):
+            folder = shutil.copytree(f"/opt/freepool/examples/{{path.parent}}", f"/tmp/{{path.parent}}")
+            notebook = nbformat.read(f"/tmp/{{path}}", as_version=4)
+            try:
+                NotebookClient(notebook, resources={{"metadata": {{"path": folder}}}}).execute()
+            except Exception:
+                found[str(path)] = traceback.format_exc()
+            else:
+                found[str(path)] = ""
+        print("=>", json.dumps(found))
+        """,
+    )
+    found: dict[str, str] = json.loads(printed.rpartition("=>")[2])
+    return found
+
+
+EXAMPLES = load_catalog(ROOT / "hub_config/catalog.yaml").examples
+
+
+def image_for(example: Example) -> str:
+    return "light" if example.image == "light" else "cpu"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda it: it.id)
 def test_an_example_runs_from_top_to_bottom(example: Example) -> None:
-    image = needs("light" if example.image == "light" else "cpu")
-    folder, notebook = example.path.split("/")
-    go = f"cp -r /opt/freepool/examples/{folder} /tmp/ && cd /tmp/{folder} && jupyter execute {notebook}"
-    run(image, "sh", "-c", go)
+    assert executed(needs(image_for(example)))[example.path] == ""
 
 
 def test_chinese_in_pictures_has_a_font(instance: str) -> None:
@@ -272,6 +331,5 @@ def test_a_user_may_install_packages_at_home(instance: str) -> None:
 
 
 def test_the_debugger_works_where_the_network_is_ones_own(instance: str) -> None:
-    config = run(instance, "sh", "-c", "cat /opt/freepool/etc/jupyter/labconfig/*.json 2>/dev/null || true")
-    assert "debugger" not in config
+    assert "debugger" not in looked(instance)["lab's configuration"]
     assert python(instance, "import ipykernel.debugger as d; print(d._is_debugpy_available)").strip() == "True"

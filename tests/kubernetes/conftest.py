@@ -28,10 +28,11 @@ from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
 from tests.cluster.network import SCRIPTS
-from tests.kubernetes.admin import Admin, NoCluster, script
+from tests.kubernetes.admin import Admin, admin_of_cluster
 from tests.kubernetes.gate import Gate, gate_to
 from tests.kubernetes.node import Node, kernel_log
 from tests.kubernetes.records import PodRecords, recorded
+from tests.session.schedule import move_to_end
 from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 Change = Callable[[dict[str, Any]], None]
@@ -44,16 +45,14 @@ LIGHT = f"freepool/light:{TAG}"
 TEXT = {"en": "a text", "zh": "文字"}
 GPUS = 3
 """How many the node offers where `gpus` are asked for. The catalog promises one more."""
-FIRST = ("test_wiped.py",)
-"""A node clears the logs of its pods away once a minute: these tests come first, so that none waits for that."""
+LAST = ("test_watch.py", "test_rights.py", "test_pod_security.py", "test_without_a_trace.py")
+"""A node clears the logs of its pods away once a minute, for which the last file waits: the tests before it need almost
+no pod on the node. Those after `test_watch.py` give the thousands of pods that it has made the time to go."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move `FIRST` to the beginning of this folder's tests. (pytest gives the tests of all folders.)"""
-    here = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
-    ordered = sorted((items[index] for index in here), key=lambda item: item.path.name not in FIRST)
-    for index, item in zip(here, ordered, strict=True):
-        items[index] = item
+    """pytest's hook."""
+    move_to_end(items, Path(__file__).parent, LAST)
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -81,13 +80,10 @@ class PoolNamespace:
 
 
 @pytest.fixture(scope="session")
-def admin() -> Admin:
-    """The cluster, brought up where that is needed; instances' light image is in it."""
-    try:
-        kubeconfig = Path(script("ensure", "--built").strip().splitlines()[-1])
-    except NoCluster as error:
-        pytest.skip(str(error))
-    return Admin(kubeconfig)
+def admin() -> Iterator[Admin]:
+    """The cluster with an administrator's rights."""
+    with admin_of_cluster() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +106,17 @@ def new_pool(admin: Admin, folder: Path) -> Iterator[PoolNamespace]:
 
 
 @pytest.fixture(scope="package")
-def pool_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
+def without_firewall(admin: Admin) -> Iterator[None]:
+    """No test of this folder has a NetworkPolicy, and without one what enforces them is only work for the node."""
+    node = Node.of(admin)
+    with node.without_firewall() if node else nullcontext():
+        yield
+
+
+@pytest.fixture(scope="package")
+def pool_namespace(
+    admin: Admin, light: str, without_firewall: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PoolNamespace]:
     """An empty pool, made as the chart makes it."""
     with new_pool(admin, tmp_path_factory.mktemp("kube")) as pool:
         yield pool
@@ -149,7 +155,9 @@ def rights(namespace: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="package")
-def backend_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
+def backend_namespace(
+    admin: Admin, light: str, without_firewall: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PoolNamespace]:
     """A second pool, in which no Freepool runs."""
     with new_pool(admin, tmp_path_factory.mktemp("kube")) as pool:
         yield pool
@@ -213,7 +221,7 @@ def catalog_of_all(data: dict[str, Any]) -> None:
     ]
     data["examples"] = [example for example in data["examples"] if example["image"] == light["id"]]
     data["defaults"] = {"flavor": "waits", "image": light["id"]}
-    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120, "no_room_seconds": 10}
+    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120, "no_room_seconds": 5}
 
 
 @dataclass(frozen=True)

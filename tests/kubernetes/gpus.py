@@ -35,8 +35,7 @@ class Gpus:
 
 def offered(admin: Admin) -> int:
     """Allocatable GPUs in the node's status."""
-    (node,) = admin.json("get", "nodes")["items"]
-    return int(node["status"]["allocatable"].get(RESOURCE, 0))
+    return int(admin.node()["status"]["allocatable"].get(RESOURCE, 0))
 
 
 @contextmanager

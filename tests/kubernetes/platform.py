@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spawner.ledger import Instance
+from spawner.pool.backends.kubernetes.manifest import pod_name
 from spawner.refusals import REFUSAL_HEADER
 from tests.kubernetes.conftest import PoolNamespace
 from tests.stack import Stack
@@ -56,6 +57,12 @@ class Platform:
         """Stop a user's server without waiting for the wipe."""
         answer = self.stack.api("DELETE", f"/users/{user}/server")
         assert answer.status_code in (202, 204), answer.text
+
+    def evict(self, slot_id: str) -> None:
+        """Ask for the eviction of a pod, as a drain does; a refusal fails with the server's words."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod_name(slot_id)}}
+        path = f"/api/v1/namespaces/{self.pool.name}/pods/{pod_name(slot_id)}/eviction"
+        self.pool.admin.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(eviction))
 
     def wait_for_order(self, seconds: float = 120, *, all_over: bool = False) -> None:
         """Wait until the ledger matches the cluster and every instance has its slot, unless it is stopping.

@@ -27,7 +27,7 @@ from tests.kubernetes.node import Node
 from tests.kubernetes.platform import Platform
 from tests.stack import eventually
 
-AWAY = 12.0
+AWAY = 10.0
 """Seconds without the API server: longer than the backend's view of the pods counts as fresh."""
 
 
@@ -175,11 +175,9 @@ def test_a_start_beyond_the_quota_is_queued(platform: Platform) -> None:
 
 
 def test_an_evicted_instance_is_lost_and_its_user_reads_so(platform: Platform) -> None:
-    admin, name = platform.pool.admin, platform.pool.name
     instance = running(platform, "guest")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{instance.slot_id}"}}
-    path = f"/api/v1/namespaces/{name}/pods/freepool-{instance.slot_id}/eviction"
-    admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
+    assert instance.slot_id
+    platform.evict(instance.slot_id)
     eventually(lambda: platform.instance("guest") is None, seconds=30, what="the end")
     last = platform.state("guest")["last"]
     assert last["text"] == (
@@ -293,15 +291,24 @@ def test_an_image_that_cannot_be_pulled_fails_the_start(image: str, reason: str,
 
 # --- the platform's own processes ------------------------------------------------------------------------------------
 
-COLD = [("made", step) for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.CLAIMED, StartStep.RUNNING)]
-WARM = [("waits", step) for step in (StartStep.SLOT_WARM, StartStep.CLAIMED)]
+STEWARDS = [("made", StartStep.SLOT_CREATING), ("made", StartStep.CLAIMED), ("waits", StartStep.SLOT_WARM)]
+"""Flavors, made when asked for or kept warm, and steps of their starts at which the steward has a part."""
+HUBS = [("made", StartStep.REQUESTED), ("made", StartStep.RUNNING), ("waits", StartStep.CLAIMED)]
+"""All others. A hub that is killed together with the steward starts twice as long as the steward, so the steward is
+there again while the hub is away, as it is where the hub alone is killed."""
 
 
-@pytest.mark.parametrize("victims", [("hub",), ("steward",), ("hub", "steward")], ids="+".join)
-def test_a_process_killed_at_any_step_of_a_start_recovers(victims: tuple[str, ...], platform: Platform) -> None:
+@pytest.mark.parametrize(
+    ("victims", "moments"),
+    [(("hub",), HUBS), (("steward",), STEWARDS), (("hub", "steward"), STEWARDS)],
+    ids=["hub", "steward", "hub+steward"],
+)
+def test_a_process_killed_at_any_step_of_a_start_recovers(
+    victims: tuple[str, ...], moments: list[tuple[str, StartStep]], platform: Platform
+) -> None:
     stack = platform.stack
     worst = 0.0
-    for number, (flavor, step) in enumerate([*COLD, *WARM] if victims == ("hub",) else [*COLD[1:3], *WARM[:1]]):
+    for number, (flavor, step) in enumerate(moments):
         user = f"mid-{'-'.join(victims)}-{number}"
         stack.add_user(user)
         if flavor == "waits":
@@ -392,7 +399,7 @@ def test_only_one_of_two_stewards_acts(platform: Platform) -> None:
 @pytest.fixture
 def kubelet(platform: Platform, node: Node) -> Iterator[int]:
     """Process id of our own cluster's kubelet, if no other pods are on its node."""
-    found = platform.pool.admin.json("get", "pods", "--all-namespaces")["items"]
+    found = platform.pool.admin.read("/api/v1/pods")["items"]
     if {pod["metadata"]["namespace"] for pod in found} - {platform.pool.name, "kube-system"}:
         pytest.skip("the kubelet is not ours to hold up: others use it")
     yield node.kubelet_pid
@@ -400,10 +407,8 @@ def kubelet(platform: Platform, node: Node) -> Iterator[int]:
 
 
 def node_is_ready(platform: Platform) -> bool:
-    (node,) = platform.pool.admin.json("get", "nodes")["items"]
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"]["conditions"]
-    )
+    conditions = platform.pool.admin.node()["status"]["conditions"]
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def test_a_node_that_is_briefly_not_ready_ends_no_instance(platform: Platform, kubelet: int) -> None:

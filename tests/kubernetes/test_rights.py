@@ -259,6 +259,16 @@ def target(admin: Admin, namespace: str, light: str) -> str:
     return namespace
 
 
+@pytest.fixture(scope="module")
+def holders(admin: Admin, target: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Admin]:
+    """kubectl with the rights of an account: the namespace's default one, and the hub's."""
+    folder = tmp_path_factory.mktemp("holders")
+    return {
+        holder: Admin(admin.account(target, holder, folder / holder), program_of=admin)
+        for holder in ("default", ACCOUNT)
+    }
+
+
 def attempt(admin: Admin, namespace: str, words: list[str], *, seconds: float) -> tuple[int | None, str]:
     """Exit code and output of one call of kubectl; no code where it still went on after this time."""
     arguments = [word.format(port=free_port()) for word in words]
@@ -273,10 +283,9 @@ def attempt(admin: Admin, namespace: str, words: list[str], *, seconds: float) -
 
 @pytest.mark.parametrize("holder", ["default", ACCOUNT])
 @pytest.mark.parametrize("name", [*TRIES, *PODS_TOO])
-def test_kubectl_is_refused(holder: str, name: str, admin: Admin, target: str, tmp_path: Path) -> None:
+def test_kubectl_is_refused(holder: str, name: str, holders: dict[str, Admin], target: str) -> None:
     """As the namespace's default account, and as the hub's."""
-    holder_of = Admin(admin.account(target, holder, tmp_path / "kubeconfig"), program_of=admin)
-    code, said = attempt(holder_of, target, {**TRIES, **PODS_TOO}[name], seconds=30)
+    code, said = attempt(holders[holder], target, {**TRIES, **PODS_TOO}[name], seconds=30)
     if holder == ACCOUNT and name in PODS_TOO:
         assert code == 0, "that is what it is for"
         return

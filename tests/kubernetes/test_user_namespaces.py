@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -22,8 +23,8 @@ print(open('/proc/self/uid_map').read(), '|', open('/proc/self/gid_map').read(),
 """
 
 
-@pytest.fixture
-def pods(shared: Cluster) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def pods(shared: Cluster) -> Iterator[dict[str, str]]:
     """A notebook for each user: its pod's uid."""
     found = {}
     for user in PEOPLE:
@@ -45,7 +46,9 @@ def pods(shared: Cluster) -> dict[str, str]:
         pod = shared.pool.admin.json("get", "pod", "-n", shared.pool.name, f"freepool-{instance.slot_id}")
         assert pod["spec"]["hostUsers"] is False
         found[user] = pod["metadata"]["uid"]
-    return found
+    yield found
+    for user in PEOPLE:
+        shared.stack.stop(user)
 
 
 def look(stack: Stack, user: str) -> tuple[list[int], list[int], int]:
@@ -63,8 +66,6 @@ def look(stack: Stack, user: str) -> tuple[list[int], list[int], int]:
 
 def test_each_notebook_has_users_of_its_own(shared: Cluster, pods: dict[str, str], node: Node) -> None:
     seen = {user: look(shared.stack, user) for user in PEOPLE}
-    for user in PEOPLE:
-        shared.stack.stop(user)
     for users, groups, me in seen.values():
         inside, on_node, count = users
         assert (inside, count) == (0, RANGE)
@@ -77,12 +78,8 @@ def test_each_notebook_has_users_of_its_own(shared: Cluster, pods: dict[str, str
 
 
 def test_the_node_sees_no_user_of_its_own(shared: Cluster, pods: dict[str, str], node: Node) -> None:
-    try:
-        for uid in pods.values():
-            for pid in node.first_processes(uid):
-                status = Path(f"/proc/{pid}/status").read_text()
-                (ids,) = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
-                assert min(int(number) for number in ids) >= RANGE
-    finally:
-        for user in PEOPLE:
-            shared.stack.stop(user)
+    for uid in pods.values():
+        for pid in node.first_processes(uid):
+            status = Path(f"/proc/{pid}/status").read_text()
+            (ids,) = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
+            assert min(int(number) for number in ids) >= RANGE

@@ -133,8 +133,11 @@ async def test_after_a_cut_the_watch_goes_on_where_it_stopped(
 async def test_a_stale_view_is_never_used(
     how: str, gate: tuple[Gate, Path], watched: Watched, paper: Paper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A half-open connection looks like a quiet one: it is dropped after 9 s (by KubeSpawner's reflector never)."""
-    monkeypatch.setattr(client, "REQUEST_SECONDS", 2.0)
+    """A half-open connection looks like a quiet one: it is dropped after 9 s (by KubeSpawner's reflector never); here
+    everything takes half as long."""
+    monkeypatch.setattr(client, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 2)
+    monkeypatch.setattr(watch, "FRESH_SECONDS", 4.5)
     async with watched.view.following():
         (old,) = await paper.make()
         await watched.seen(old)
@@ -283,7 +286,7 @@ async def test_a_list_that_breaks_off_is_not_used(
 
 
 @pytest.fixture
-def spare_namespace(admin: Admin, tmp_path: Path) -> Iterator[KubernetesPool]:
+def spare_namespace(admin: Admin, without_firewall: None, tmp_path: Path) -> Iterator[KubernetesPool]:
     """A namespace that goes with everything in it."""
     name = f"freepool-test-{secrets.token_hex(3)}"
     admin.apply(*rights(name))

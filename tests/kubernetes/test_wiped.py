@@ -49,7 +49,7 @@ class Pods:
     def body(self, instance: Instance) -> Pod:
         """The pod of an instance."""
         pool = self.cluster.pool
-        pod = pool.admin.json("get", "pod", "-n", pool.name, f"freepool-{instance.slot_id}")
+        pod = pool.admin.pods(pool.name)[f"freepool-{instance.slot_id}"]
         # Which a node without them would not show otherwise: the next pods would do without.
         is_shared = instance.flavor == "gpu"
         assert pod["spec"].get("hostUsers", True) is is_shared, "users of its own, but for those with a GPU"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -67,6 +70,15 @@ def scope_of(nodeid: str) -> str:
     """What a test is kept together with."""
     path = nodeid.split("::", 1)[0]
     return CLUSTER if is_on_cluster(path) else path
+
+
+def move_to_end(items: list[pytest.Item], folder: Path, names: Sequence[str]) -> None:
+    """Move the tests of these files of a folder behind its others, in this order. (pytest gives the tests of all.)"""
+    here = [index for index, item in enumerate(items) if item.path.parent == folder]
+    places = {name: place for place, name in enumerate(names)}
+    ordered = sorted((items[index] for index in here), key=lambda item: places.get(item.path.name, -1))
+    for index, item in zip(here, ordered, strict=True):
+        items[index] = item
 
 
 def is_quick(item: pytest.Item) -> bool:

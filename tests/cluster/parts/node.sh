@@ -105,8 +105,10 @@ maxPods: 250
 imageGCHighThresholdPercent: 100
 # How soon a volume that is too large is noticed; a minute by default, which tests would wait out.
 volumeStatsAggPeriod: 5s
-# How soon the API server is told of a device that has come or gone; 10 s by default.
+# How soon the API server is told of a device that has come or gone; 10 s by default. A status that has not changed is not
+# told: the node's lease shows that it lives. (By default it is told as often as it is looked at, to all that watch it.)
 nodeStatusUpdateFrequency: 1s
+nodeStatusReportFrequency: 5m
 # The node shows that it lives every 2 s; every 10 s by default. See --node-monitor-grace-period.
 nodeLeaseDurationSeconds: 8
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
