@@ -69,7 +69,8 @@ class LinkHandler(QuietHandler):
             wanted = bytes.fromhex(kept).decode()
         except ValueError:
             return home
-        is_desks = wanted.partition("?")[0] in (home, f"{home}open")  # with a query; `..` would lead to any other page
+        ours = (home, f"{home}open", f"{home}open/wait")  # with a query; `..` would lead to any other page
+        is_desks = wanted.partition("?")[0] in ours
         return wanted if is_desks and LOCAL_PATH.fullmatch(wanted) else home
 
     def _refuse_other_pages(self) -> None:
