@@ -78,7 +78,7 @@ class OpenPage(LinkHandler, StartHandler):
                 in_queue=state.ticket is not None and instance is None,
                 running=instance is not None,
                 fits=instance is not None and image in (None, instance.image) and instance.state != "stopping",
-                flavors=choices(flavors, self.needs_of(target), state.defaults.flavor, texts),
+                flavors=choices(flavors, example, state.defaults.flavor, texts),
             )
         )
 
