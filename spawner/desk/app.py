@@ -142,7 +142,7 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("language/{tag}", common.LanguageLinkHandler, parameters=(LANGUAGE_TAG,)),
         Route("oauth_callback", common.CallbackHandler),
         Route("health", common.HealthHandler),
-        Route("status", status.StatusHandler),
+        Route("status", status.StatusHandler, options={"status": status.recent_status(desk)}),
         Route("report", reports.ReportHandler),
         Route("unavailable/{status}", unavailable.UnavailableHandler, parameters=(STATUS,)),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
