@@ -42,8 +42,8 @@ def disk_needed(example: Example, download: int) -> int:
 def needs_of(example: Example, *, download: int = 0) -> Resources:
     """What an example needs. `download`: bytes of models that are not in the cache, and so are downloaded."""
     needs = example.needs
-    gpu = needs.accelerator_memory
-    return Resources(int(needs.memory), disk_needed(example, download), needs.seconds, None if gpu is None else int(gpu))
+    gpu = None if needs.accelerator_memory is None else int(needs.accelerator_memory)
+    return Resources(int(needs.memory), disk_needed(example, download), needs.seconds, gpu)
 
 
 def resources_of(flavor: Flavor) -> Resources:

@@ -99,6 +99,22 @@ def shares_the_open_file(page: Page, url: str) -> None:
     expect(made.get_by_role("region", name="Link")).to_contain_text(quote(url, safe="/"))
     assert findings(made, "badge") == []
     made.close()
+    shares_from_the_file_browser(page)
+
+
+def shares_from_the_file_browser(page: Page) -> None:
+    """Its context menu leads there, too; of a file in no repository it says why not."""
+    files = page.get_by_role("region", name="file browser")
+    share = page.get_by_role("menuitem", name="Share with a Link or Badge…")
+    files.get_by_role("listitem", name=re.compile("^Name: helper.py")).click(button="right")
+    with page.context.expect_page() as opened:
+        share.click()
+    expect(opened.value.get_by_role("region", name="Markdown")).to_contain_text("path=course/helper.py")
+    opened.value.close()
+    files.locator(".jp-BreadCrumbs-home").click()
+    files.get_by_role("listitem", name=re.compile("^Name: examples")).click(button="right")
+    share.click()
+    expect(page.get_by_text("Only files in a public Git repository can be shared by a link.")).to_be_visible()
 
 
 def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> None:
