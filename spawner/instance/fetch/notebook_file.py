@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -63,7 +63,8 @@ async def _download(wanted: Wanted, limits: Limits, certificates: Path | None) -
     fetching = asyncio.ensure_future(client.fetch(request, raise_error=False))
     filling = asyncio.create_task(is_full.wait())
     try:
-        await asyncio.wait([fetching, filling], return_when=asyncio.FIRST_COMPLETED)
+        tasks: list[asyncio.Future[Any]] = [fetching, filling]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if is_full.is_set():
             raise FetchFailed("too_large")
         answer = await fetching
