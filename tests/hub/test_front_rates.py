@@ -72,7 +72,7 @@ def test_programs_get_json_as_hub_and_desk_write_it(front: Front) -> None:
     with client_at("127.0.1.4") as one:
         assert statuses(front, one, "hub/api/users", 4) == [200] * 4
         hub = one.get(f"{front.url}hub/api/users").json()
-        assert (hub["status"], "Too many requests came from your network address" in hub["message"]) == (429, True)
+        assert (hub["status"], "Too many requests came from your network" in hub["message"]) == (429, True)
         desk = one.get(f"{front.url}services/desk/api/state", headers=BROWSER).json()["error"]
         assert desk["code"] == "rate_limited"
         assert re.fullmatch(r"Wait \d+ seconds, and try again\.", desk["next"])

@@ -68,7 +68,7 @@ def describe(target: Target, example: ExampleView | None, texts: Translations, s
 
 
 def _seen_row(target: Target, seen: Seen, texts: Translations) -> tuple[str, str]:
-    unknown = texts.say("Known when it is opened: its server did not say")
+    unknown = texts.say("Not known until it is opened: the server did not say")
     if target.kind is Kind.GIT:
         return texts.say("Commit"), seen.commit[:SHOWN_HASH] if seen.commit else unknown
     return texts.say("Size"), unknown if seen.size is None else size(seen.size, texts.language)
