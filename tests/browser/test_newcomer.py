@@ -135,7 +135,7 @@ def test_what_this_server_cannot_give_is_one_line_that_says_how_to_get_it(
         for title in ("Search by meaning", "Train your first model"):
             expect(card(desk, title)).to_have_count(0)
         line.click()
-        expect(desk.get_by_text("This server has no GPU. GPUs are available where Freepool runs on Kubernetes")).to_be_visible()
+        expect(desk.get_by_text("This server has no GPU. GPUs are available where Freepool")).to_be_visible()
         expect(desk.get_by_text("make run HEAVY=1")).to_be_visible()
         expect(desk.get_by_text("Examples: Search by meaning · Train your first model")).to_be_visible()
         picture(desk, "missing")
