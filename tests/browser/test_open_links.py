@@ -61,6 +61,8 @@ def test_from_a_badge_to_a_cell_that_has_run(
     expect(heading(page)).to_have_text("first.ipynb")
     step("login")
     picture(page, "open", full_page=True)
+    expect(page.get_by_role("radio", name=re.compile("^CPU"))).to_have_count(2)
+    expect(page.get_by_role("radio", name=re.compile("GPU"))).to_have_count(0)
     assert findings(page, "open") == []
     page.set_viewport_size(PHONE)
     assert_fits(page)
@@ -130,6 +132,10 @@ def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> Non
     page.goto(f"{base}/open?git={quote(url, safe='')}&path=nothing.ipynb")
     button(page, "Open in my notebook").click()
     expect(page.locator("#progress")).to_have_text("The repository has no such file.")
+    back = page.get_by_role("link", name="Back to the link")
+    expect(back).to_be_visible()
+    back.evaluate("link => { link.hidden = true }")
+    expect(back).to_be_hidden()
 
 
 def test_everybody_can_make_a_link_and_its_badge(shared_stack: Stack) -> None:

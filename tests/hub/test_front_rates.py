@@ -53,7 +53,7 @@ def test_one_address_is_refused_with_a_reason_and_others_are_not(front: Front) -
         refused = one.get(f"{front.url}hub/link", headers=BROWSER)
         assert int(refused.headers["Retry-After"]) > 1000
         assert refused.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "Too many logins" in refused.text
+        assert "Too many sign-in attempts" in refused.text
         assert re.search(r'lang="zh-CN".*登录尝试过多。请等待 \d+ 秒', refused.text, re.DOTALL)
         assert statuses(front, one, "hub/home", 1) == [200], "pages are counted apart from logins"
         assert statuses(front, other, "hub/link", 1) == [200]

@@ -65,7 +65,7 @@ class OpenPage(LinkHandler, StartHandler):
         texts, image = self.language_texts, self.image_of(target)
         example = self.example_in(target, state.examples)
         instance = state.instance
-        flavors = [flavor for flavor in state.flavors if flavor.for_you]
+        flavors = [flavor for flavor in state.flavors if flavor.for_you and flavor.remedy is None]
         self.finish(
             self.render_page(
                 "open/open.html",
