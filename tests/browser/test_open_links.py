@@ -61,8 +61,7 @@ def test_from_a_badge_to_a_cell_that_has_run(
     expect(heading(page)).to_have_text("first.ipynb")
     step("login")
     picture(page, "open", full_page=True)
-    expect(page.get_by_role("radio", name=re.compile("^CPU"))).to_have_count(2)
-    expect(page.get_by_role("radio", name=re.compile("GPU"))).to_have_count(0)
+    offers_what_this_server_has(page)
     assert findings(page, "open") == []
     page.set_viewport_size(PHONE)
     assert_fits(page)
@@ -89,6 +88,12 @@ def test_from_a_badge_to_a_cell_that_has_run(
     opens_in_the_running_notebook(visitor, page, url)
     picture(page, "failed")
     assert findings(page, "failed") == []
+
+
+def offers_what_this_server_has(page: Page) -> None:
+    """It has no GPU, so no machine type with one is listed."""
+    expect(page.get_by_role("radio", name=re.compile("^CPU"))).to_have_count(2)
+    expect(page.get_by_role("radio", name=re.compile("GPU"))).to_have_count(0)
 
 
 def shares_the_open_file(page: Page, url: str) -> None:
