@@ -63,9 +63,7 @@ def test_from_a_badge_to_a_cell_that_has_run(
     picture(page, "open", full_page=True)
     offers_what_this_server_has(page)
     assert findings(page, "open") == []
-    page.set_viewport_size(PHONE)
-    assert_fits(page)
-    page.set_viewport_size({"width": 1280, "height": 800})
+    fits_a_phone(page)
     assert visitor.instances() == [], "the page starts nothing by itself"
     button(page, "Look up commit").click()
     expect(page.locator(".open-facts")).to_contain_text("Commit")
@@ -88,6 +86,12 @@ def test_from_a_badge_to_a_cell_that_has_run(
     opens_in_the_running_notebook(visitor, page, url)
     picture(page, "failed")
     assert findings(page, "failed") == []
+
+
+def fits_a_phone(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    assert_fits(page)
+    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def offers_what_this_server_has(page: Page) -> None:
