@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 LogFailure = Callable[[str, BaseException], None]
@@ -33,6 +34,27 @@ class Signal:
     def forget(self, waiter: asyncio.Future[None]) -> None:
         """Drop a future that `waiter` returned."""
         self._waiting.discard(waiter)
+
+
+class Recent(Generic[T]):
+    """What `read` returned, for `seconds`: however many ask at the same time, it is read once."""
+
+    def __init__(
+        self, read: Callable[[], Awaitable[T]], *, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._last: tuple[float, T] | None = None
+
+    async def get(self) -> T:
+        """It, or what was read a moment ago. Raises what `read` raises, which is not kept."""
+        async with self._reading:
+            if self._last is None or self._clock() - self._last[0] >= self._seconds:
+                found = await self._read()
+                self._last = self._clock(), found
+            return self._last[1]
 
 
 class TaskSet:

@@ -10,6 +10,10 @@ settings.yaml: |
   {{- include "freepool.settings" . | nindent 2 }}
 catalog.yaml: |
   {{- include "freepool.catalog" . | nindent 2 }}
+{{- with .Values.links.certificates }}
+links.pem: |
+  {{- trim . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "freepool.settings" -}}
@@ -75,6 +79,16 @@ people:
 {{- with .Values.terms }}
 terms:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.links.alsoAllow }}
+links:
+  also_allow: {{ toJson . }}
+  {{- if $.Values.links.certificates }}
+  certificates: /etc/freepool/links.pem
+  {{- end }}
+{{- end }}
+{{- if contains "PRIVATE KEY-----" .Values.links.certificates }}
+{{- fail "links.certificates holds a private key: it goes into a ConfigMap. Leave the certificates only." }}
 {{- end }}
 {{- with .Values.channels.settings }}
 channels:

@@ -103,7 +103,7 @@ def deny(connection: Connection, channel: Channel, keys: ChannelKeys, *, now: da
 
 def _refuse(connection: Connection, person_id: str, digest: str, now: datetime) -> None:
     if channels.is_blocked(connection, digest):
-        raise BadOption("The owner of this address wants no messages from here.", next_step="Enter another one.")
+        raise BadOption("The owner of this address does not want messages from here.", next_step="Enter another one.")
     since = now - DAY
     if messages.confirmations(connection, since=since, person_id=person_id) >= CONFIRMATIONS_A_DAY:
         raise RateLimited(
@@ -111,7 +111,9 @@ def _refuse(connection: Connection, person_id: str, digest: str, now: datetime) 
         )
     if messages.confirmations(connection, since=since, digest=digest) >= CONFIRMATIONS_A_DAY:
         raise RateLimited(
-            "This address was asked to confirm too often today.", next_step=WAIT, seconds=int(DAY.total_seconds())
+            "Too many confirmation requests were sent to this address today.",
+            next_step=WAIT,
+            seconds=int(DAY.total_seconds()),
         )
 
 

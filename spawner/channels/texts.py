@@ -94,19 +94,19 @@ class Writer:
             case MessageEvent.TEST:
                 return _Words(
                     tell("Test message from Freepool"),
-                    [tell("Messages of Freepool reach you here.")],
+                    [tell("You receive messages from Freepool here.")],
                     f"{self.desk_url}channel",
                 )
             case MessageEvent.YOUR_TURN:
                 return self._turn(tell, flavor, params)
             case MessageEvent.DEADLINE if params.get("kind") == MAINTENANCE:
-                why = "Your notebook will be stopped for maintenance of the platform ({flavor}). It stops at {time}."
+                why = "Your notebook ({flavor}) will be stopped for platform maintenance. It stops at {time}."
                 return self._stop(tell, why, flavor, params, now)
             case MessageEvent.DEADLINE:
-                why = "The time of your notebook is nearly over ({flavor}). It stops at {time}."
+                why = "Your notebook ({flavor}) is about to reach its time limit. It stops at {time}."
                 return self._stop(tell, why, flavor, params, now)
             case MessageEvent.IDLE:
-                why = "Your notebook is not being used ({flavor}). It stops at {time}, unless you use it again."
+                why = "Your notebook ({flavor}) is not being used. It stops at {time} unless you use it again."
                 return self._stop(tell, why, flavor, params, now)
             case MessageEvent.ENDED:
                 return self._ended(tell, flavor, params, channel.language)
@@ -121,7 +121,7 @@ class Writer:
             (
                 "---",
                 tell("You get this because {name} entered this address at {url}.", name=name, url=self.public_url),
-                tell("Choose what you are told: {url}", url=f"{self.desk_url}channel"),
+                tell("Choose which messages you receive: {url}", url=f"{self.desk_url}channel"),
                 tell("Stop all messages to this address: {url}", url=self.unsubscribe_url(channel)),
             )
         )
@@ -129,7 +129,7 @@ class Writer:
     def _request(self, channel: Channel, name: str) -> _Words:
         tell, url = partial(say, channel.language), self.confirm_url(channel)
         shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-        asked = "{name} wants to get messages of Freepool ({url}) at this address."
+        asked = "{name} wants to receive messages from Freepool ({url}) at this address."
         paragraphs = [
             tell(asked, name=shown, url=self.public_url),
             tell("If this is you, open this page within 24 hours and confirm:") + f"\n{url}",
@@ -142,7 +142,7 @@ class Writer:
         paragraphs = [
             tell(held, until=_time(params.get("hold_until")), flavor=flavor),
             tell("Open it: {url}", url=self.desk_url),
-            tell("If you do not come, it goes to the next user."),
+            tell("If you do not open it in time, it goes to the next user."),
         ]
         return _Words(tell("It is your turn: {flavor}", flavor=flavor), paragraphs, self.desk_url)
 

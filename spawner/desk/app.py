@@ -44,6 +44,7 @@ from spawner.desk.user.context import UserParts
 from spawner.desk.user.session_changes import SessionChanges
 from spawner.desk.user.shared_state import SharedStateReader
 from spawner.desk.user.snapshot import SnapshotReader
+from spawner.desk.warm_up import warm_up
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
@@ -142,7 +143,7 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("language/{tag}", common.LanguageLinkHandler, parameters=(LANGUAGE_TAG,)),
         Route("oauth_callback", common.CallbackHandler),
         Route("health", common.HealthHandler),
-        Route("status", status.StatusHandler),
+        Route("status", status.StatusHandler, options={"status": status.recent_status(desk)}),
         Route("report", reports.ReportHandler),
         Route("unavailable/{status}", unavailable.UnavailableHandler, parameters=(STATUS,)),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
@@ -227,7 +228,9 @@ async def run(settings: Settings) -> None:
             server.listen(settings.desk_port, settings.address)
         else:
             server.add_socket(bind_unix_socket(str(settings.desk_socket), mode=0o600, backlog=WAITING))
+        warming = asyncio.create_task(warm_up(parts.desk, parts.user))
         await stopping.wait()
+        warming.cancel()
         server.stop()
         if parts.paid is not None:
             await asyncio.gather(*(provider.close() for provider in parts.paid.paid.providers.values()))

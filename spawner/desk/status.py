@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 from sqlalchemy import Connection
 
+from spawner.aio import Recent
+from spawner.desk.context import Desk
 from spawner.desk.http import Handler
 from spawner.errors import FreepoolError
 from spawner.ledger import leases
 from spawner.pool.build import utc_now
 
 SECONDS = 3
+FRESH_SECONDS = 5
+"""A page that is reloaded again and again, by however many visitors, costs one look."""
 PARTS = {
     "pages": ("Pages", "You see this page, so they work."),
     "hub": (
@@ -36,41 +41,62 @@ class PartView:
     text: str
 
 
+@dataclass(frozen=True)
+class Status:
+    """Whether each part works, by id."""
+
+    works: dict[str, bool]
+    at: datetime
+
+
 class StatusHandler(Handler):
     """For everybody: it says no more than what a visitor could try."""
 
     needs_user = False
 
+    def initialize(self, desk: Desk, status: Recent[Status]) -> None:
+        """`status` is read for all visitors at once."""
+        super().initialize(desk)
+        self.status = status
+
     async def get(self) -> None:
         """The page; 200 whatever it says, as the page itself works."""
-        hub, (database, queue) = await asyncio.gather(self._hub(), self._ledger())
-        works = {"pages": True, "hub": hub, "queue": queue, "database": database}
+        found = await self.status.get()
         parts = [
-            PartView(name, self.say(title), works[name], "" if works[name] else self.say(text))
+            PartView(name, self.say(title), found.works[name], "" if found.works[name] else self.say(text))
             for name, (title, text) in PARTS.items()
         ]
-        self.finish(
-            self.render_page(
-                "shared/status.html", parts=parts, all_work=all(works.values()), at=self.time_text(utc_now())
-            )
-        )
+        all_work = all(found.works.values())
+        self.finish(self.render_page("shared/status.html", parts=parts, all_work=all_work, at=self.time_text(found.at)))
 
-    async def _hub(self) -> bool:
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await self.desk.hub.is_up()
-        except (TimeoutError, aiohttp.ClientError, OSError, FreepoolError):
-            return False
 
-    async def _ledger(self) -> tuple[bool, bool]:
-        """Whether the database answers, and whether the steward has looked."""
+def recent_status(desk: Desk) -> Recent[Status]:
+    """The status, looked at once in `FRESH_SECONDS`."""
 
-        def read(connection: Connection) -> bool:
-            until = leases.ends_at(connection, leases.STEWARD)
-            return until is not None and until > utc_now()
+    async def look() -> Status:
+        hub, (database, queue) = await asyncio.gather(_hub(desk), _ledger(desk))
+        return Status({"pages": True, "hub": hub, "queue": queue, "database": database}, utc_now())
 
-        try:
-            async with asyncio.timeout(SECONDS):
-                return True, await self.desk.ledger.aread(read)
-        except (TimeoutError, FreepoolError):
-            return False, False
+    return Recent(look, seconds=FRESH_SECONDS)
+
+
+async def _hub(desk: Desk) -> bool:
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await desk.hub.is_up()
+    except (TimeoutError, aiohttp.ClientError, OSError, FreepoolError):
+        return False
+
+
+async def _ledger(desk: Desk) -> tuple[bool, bool]:
+    """Whether the database answers, and whether the steward has looked."""
+
+    def read(connection: Connection) -> bool:
+        until = leases.ends_at(connection, leases.STEWARD)
+        return until is not None and until > utc_now()
+
+    try:
+        async with asyncio.timeout(SECONDS):
+            return True, await desk.ledger.aread(read)
+    except (TimeoutError, FreepoolError):
+        return False, False

@@ -51,7 +51,7 @@ CHINESE = {
     bans.FOR_GOOD_ASK: "此封禁为永久封禁。申诉方式：联系本平台的管理员。",
 }
 """The hub's pages have both languages. `tests/unit/test_translations.py` compares these with the desk's."""
-LEFT = ("The home page shows what you can still do.", "你仍可进行的操作见主页。")
+LEFT = ("The home page shows what you can still do.", "你仍可进行的操作见首页。")
 
 Prepare = Callable[[Any], Awaitable[None]]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from jupyterhub import handlers
 from jupyterhub.handlers.base import BaseHandler
 
 from spawner.links.nbgitpuller import of_git_pull
 
 PAGE = "/services/desk/open"
-GIT_PULL = "git-pull"
+GIT_PULL = r"/user-redirect/git-pull/?"
 
 
 class OpenHandler(BaseHandler):
@@ -22,15 +23,23 @@ class OpenHandler(BaseHandler):
         self.redirect(f"{PAGE}?{query}" if query else PAGE)
 
 
-def user_redirect(path: str, request: Any, user: Any, base_url: str) -> str | None:  # noqa: ARG001
-    """JupyterHub's `user_redirect_hook`: the page for nbgitpuller's links. None: JupyterHub redirects as usual."""
-    if path.strip("/") != GIT_PULL:
-        return None
-    return f"{PAGE}?{urlencode(of_git_pull(dict(parse_qsl(request.query))))}"
+class GitPullHandler(BaseHandler):
+    """GET /hub/user-redirect/git-pull: the page for nbgitpuller's link
+
+    JupyterHub's own handler asks for a login first, and a login by link loses what was asked for.
+    """
+
+    def get(self) -> None:
+        """With what the link names."""
+        self.redirect(f"{PAGE}?{urlencode(of_git_pull(dict(parse_qsl(self.request.query))))}")
 
 
 def lead_to_page(hub: Any) -> None:
-    """Add the route, and the hook where the hub's file has none. `hub` is its section of the configuration."""
+    """Add the routes; that of nbgitpuller's links where the hub's file leads them nowhere else.
+
+    `hub` is its section of the configuration.
+    """
     hub.extra_handlers = [*hub.extra_handlers, (r"/open", OpenHandler)]
-    if "user_redirect_hook" not in hub:
-        hub.user_redirect_hook = user_redirect
+    route = (GIT_PULL, GitPullHandler)
+    if "user_redirect_hook" not in hub and route not in handlers.default_handlers:
+        handlers.default_handlers.insert(0, route)  # JupyterHub tries its own before the extra ones

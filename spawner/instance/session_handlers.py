@@ -22,7 +22,7 @@ ALIVE_SECONDS, REPEAT_SECONDS = 5, 20
 has the desk's time, and a computer may have slept."""
 FORWARDED = {"extend": "api/session/extend", "notices": "api/session/notices", "answer": "api/session/answer"}
 AWAY = {
-    "en": ("The platform is not answering.", "Try again in a minute."),
+    "en": ("The platform is not responding.", "Try again in a minute."),
     "zh-CN": ("平台暂时没有响应。", "请稍后再试。"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from spawner.catalog import Example, Flavor
@@ -17,26 +18,51 @@ class Lack(StrEnum):
     TIME = "time"
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a machine type has, or what something needs of one: bytes, and seconds of a session.
+
+    `gpu_memory`: bytes of one GPU; None: no GPU.
+    """
+
+    memory: int = 0
+    disk: int = 0
+    seconds: int = 0
+    gpu_memory: int | None = None
+
+
+NOTHING = Resources()
+
+
 def disk_needed(example: Example, download: int) -> int:
     """Bytes of the workspace: of files that the example makes, and of models that it downloads."""
     return int(example.needs.disk or 0) + download
 
 
-def lacks(example: Example, flavor: Flavor, *, download: int = 0) -> tuple[Lack, ...]:
-    """What the flavor has too little of for the example; empty where it fits.
+def needs_of(example: Example, *, download: int = 0) -> Resources:
+    """What an example needs. `download`: bytes of models that are not in the cache, and so are downloaded."""
+    needs = example.needs
+    gpu = None if needs.accelerator_memory is None else int(needs.accelerator_memory)
+    return Resources(int(needs.memory), disk_needed(example, download), needs.seconds, gpu)
 
-    `download`: bytes of models that are not in the cache, and so are downloaded.
-    """
-    needs, gpu = example.needs, flavor.accelerator
+
+def resources_of(flavor: Flavor) -> Resources:
+    """What a machine type has, for those whose sessions no policy shortens."""
+    gpu = None if flavor.accelerator is None else int(flavor.accelerator.memory)
+    return Resources(int(flavor.memory), int(flavor.disk), flavor.session_minutes * 60, gpu)
+
+
+def lacks(needs: Resources, has: Resources) -> tuple[Lack, ...]:
+    """What there is too little of; empty where it fits."""
     found: list[Lack] = []
-    if needs.accelerator_memory is not None and gpu is None:
+    if needs.gpu_memory is not None and has.gpu_memory is None:
         found.append(Lack.GPU)
-    elif needs.accelerator_memory is not None and gpu is not None and gpu.memory < needs.accelerator_memory:
+    elif needs.gpu_memory is not None and has.gpu_memory is not None and has.gpu_memory < needs.gpu_memory:
         found.append(Lack.GPU_MEMORY)
-    if flavor.memory < needs.memory:
+    if has.memory < needs.memory:
         found.append(Lack.MEMORY)
-    if int(flavor.disk) < disk_needed(example, download):
+    if has.disk < needs.disk:
         found.append(Lack.DISK)
-    if flavor.session_minutes * 60 < needs.seconds:
+    if has.seconds < needs.seconds:
         found.append(Lack.TIME)
     return tuple(found)

@@ -10,11 +10,11 @@ from spawner.catalog import Catalog, Denial, Membership, Rights, rights_of
 from spawner.errors import NotForYou
 from spawner.ledger.people import groups
 
-FLAVOR_FOR_GROUP = "The machine type {flavor} is not for you, because it is for the group {groups}."
-FLAVOR_FOR_GROUPS = "The machine type {flavor} is not for you, because it is for the groups {groups}."
-IMAGE_FOR_GROUP = "The image {image} is not for you, because it is for the group {groups}."
-IMAGE_FOR_GROUPS = "The image {image} is not for you, because it is for the groups {groups}."
-ASK_FOR_GROUP = "Choose another one, or ask an administrator of this platform to add you to a group."
+FLAVOR_FOR_GROUP = "The machine type {flavor} is only for the group {groups}."
+FLAVOR_FOR_GROUPS = "The machine type {flavor} is only for the groups {groups}."
+IMAGE_FOR_GROUP = "The image {image} is only for the group {groups}."
+IMAGE_FOR_GROUPS = "The image {image} is only for the groups {groups}."
+ASK_FOR_GROUP = "Choose another one, or ask an administrator to add you to a group."
 MOST_GROUPS = 5
 """Groups that a text names."""
 

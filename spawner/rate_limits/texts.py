@@ -11,18 +11,18 @@ from spawner.rate_limits.rules import Kind
 
 CODE = "rate_limited"
 ADDRESS = {
-    Kind.LOGIN: "Too many logins were tried from your network address in a short time.",
-    Kind.START: "Too many notebooks were asked for from your network address in a short time.",
-    Kind.API: "Too many requests came from your network address in a short time.",
+    Kind.LOGIN: "Too many sign-in attempts came from your network in a short time.",
+    Kind.START: "Too many notebooks were requested from your network in a short time.",
+    Kind.API: "Too many requests came from your network in a short time.",
 }
 ADDRESS_ZH = {
-    Kind.LOGIN: "短时间内来自你的网络地址的登录尝试过多。",
-    Kind.START: "短时间内从你的网络地址请求启动的 Notebook 过多。",
-    Kind.API: "短时间内来自你的网络地址的请求过多。",
+    Kind.LOGIN: "短时间内来自你所在网络的登录尝试过多。",
+    Kind.START: "短时间内来自你所在网络的 Notebook 启动请求过多。",
+    Kind.API: "短时间内来自你所在网络的请求过多。",
 }
 PERSON = {
-    Kind.LOGIN: "You have logged in too often in a short time.",
-    Kind.START: "You have asked for too many notebooks in a short time.",
+    Kind.LOGIN: "You have signed in too often in a short time.",
+    Kind.START: "You have requested too many notebooks in a short time.",
     Kind.API: "You have sent too many requests in a short time.",
 }
 PERSON_ZH = {

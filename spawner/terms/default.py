@@ -101,7 +101,7 @@ def _privacy(settings: Settings, catalog: Catalog) -> Iterator[Line]:
     paid = (
         (
             "\n- Linked cloud accounts, your approvals and orders. No key and no password of your cloud account.",
-            "\n- 已绑定的云账号、你的授权和订单。不保存云账号的密钥或密码。",
+            "\n- 已关联的云账号、你的确认记录和订单。不保存云账号的密钥或密码。",
         )
         if settings.paid is not None
         else ("", "")
@@ -147,7 +147,7 @@ def _privacy(settings: Settings, catalog: Catalog) -> Iterator[Line]:
         "ask an administrator to delete them. A ban that is in force stays until it ends."
         + (" Approvals and orders of paid notebooks stay, as bills do." if settings.paid else ""),
         f"Notebook 记录在结束 {days} 天后删除。你的名称和其他信息会一直保存，直到你请管理员删除。"
-        "生效中的封禁保留至其结束。" + ("付费 Notebook 的授权和订单作为账单长期保留。" if settings.paid else ""),
+        "生效中的封禁保留至其结束。" + ("付费 Notebook 的确认记录和订单作为账单长期保留。" if settings.paid else ""),
     )
     yield (
         "Logs of the servers contain names and addresses of browsers until they are rotated. Backups keep what was "

@@ -94,6 +94,18 @@ def test_a_client_that_disconnects_is_not_logged_as_an_error(caller: Caller) -> 
     assert "ERROR" not in log
 
 
+async def waits_for_a_link(session: aiohttp.ClientSession, caller: Caller) -> int:
+    """The status of a request that waits for the notebook in which a link was opened."""
+    open_page = f"{caller.stack.url}/services/desk/open"
+    cpu = {"example": "language", "flavor": "cpu-large"}  # without a warm slot: it starts for a while
+    async with session.post(open_page, data=cpu, allow_redirects=False) as answer:
+        assert answer.status == 303
+        kept = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+    wait = f"{caller.stack.url}/services/desk/api/open?wait=yes"
+    async with session.post(wait, json={}, headers=kept) as answer:
+        return answer.status
+
+
 async def test_one_user_opens_only_so_many_streams(caller: Caller) -> None:
     """A stream is counted once as a request, and costs the desk as long as it is open."""
     address = f"{caller.stack.url}/services/desk/api/events"
@@ -104,6 +116,7 @@ async def test_one_user_opens_only_so_many_streams(caller: Caller) -> None:
         assert sorted(answer.status for answer in opened) == [200] * MOST + [429] * 5
         refused = next(answer for answer in opened if answer.status == 429)
         assert int(refused.headers["Retry-After"]) > 0
+        assert await waits_for_a_link(session, caller) == 429, "a request that waits for a link's notebook counts, too"
         caller.stack.add_user("api-another-stream")
         other = caller.stack.user_token("api-another-stream")
         async with session.get(address, headers={"Authorization": f"token {other}"}) as answer:

@@ -147,7 +147,7 @@ def test_a_wrong_cursor_is_refused_with_words(caller: Caller, cursor: str) -> No
     error = error_of(caller.get("api/history", params={"cursor": cursor}), 400)
     assert error["message"] == "This page of the history does not exist."
     page = caller.get("history", params={"cursor": cursor})
-    assert (page.status_code, "Begin with the newest runs." in page.text) == (400, True)
+    assert (page.status_code, "Start with the newest runs." in page.text) == (400, True)
 
 
 def test_a_cursor_before_the_first_run_gives_an_empty_page(caller: Caller) -> None:

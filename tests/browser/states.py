@@ -143,7 +143,7 @@ def session(code: Any, text: str) -> SessionPart:
 
 NEVER_RAN: dict[str, Any] = {"usable_at": None, "ends_at": None}
 NO_START = (EndReason.NO_ROOM, EndReason.NO_IMAGE, EndReason.START_FAILED, EndReason.SURPLUS)
-NO_HOURS = "Your hours of this week are not enough to extend the time of your notebook."
+NO_HOURS = "You do not have enough hours left this week to extend your notebook."
 
 
 def free_states() -> Iterator[Free]:

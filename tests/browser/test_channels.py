@@ -89,10 +89,10 @@ def test_who_did_not_ask_says_so_and_the_address_is_blocked(
 
     visitor.expected += ["status of 400", "status of 404"]
     page.goto(link)
-    expect(heading(page)).to_have_text("This link is not valid any more.")
+    expect(heading(page)).to_have_text("This link is no longer valid.")
     page.goto(f"{shared_stack.url}/services/desk/channel")
     enter_address(page, address, "Save")
-    expect(page.get_by_role("alert")).to_contain_text("The owner of this address wants no messages from here.")
+    expect(page.get_by_role("alert")).to_contain_text("The owner of this address does not want messages from here.")
     assert page.locator("input[type=email]").input_value() == address
 
 

@@ -69,6 +69,6 @@ def test_notes_are_read_and_taken_away(
     picture(page, "notes", full_page=True)
     assert findings(page, "notes") == []
     for left in range(len(EVIDENCE), 0, -1):
-        page.get_by_role("button", name=say("Nothing wrong")).first.click()
+        page.get_by_role("button", name=say("Mark as OK")).first.click()
         expect(rows).to_have_count(left if left > 1 else 0)
     expect(page.get_by_role("main")).to_contain_text(say("There are no notes."))

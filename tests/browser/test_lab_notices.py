@@ -162,7 +162,7 @@ def test_notices_stay_are_seen_once_and_are_answered(lab: Lab, english: Page, pi
     expect(toast(page, "10 minutes left")).to_have_count(0)
 
     lab.desk.say(notices=[IDLE])
-    toast(page, "Are you still here?").get_by_role("button", name="I am still here").click()
+    toast(page, "Are you still here?").get_by_role("button", name="I'm still here").click()
     eventually(lambda: ("answer", {"id": "idle1", "answer": "still_here"}) in lab.desk.asked, what="the answer")
     expect(toast(page, "Are you still here?")).to_have_count(0)  # else both are there while the first slides out
     lab.desk.say(notices=[IDLE | {"id": "idle2"}])

@@ -122,6 +122,17 @@ def test_open_during_a_start_opens_the_notebook_once_the_instance_runs(visitor: 
     desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
 
 
+UPDATE_OPENED = """async () => {
+  const { h, patch } = await import("/services/desk/static/shared/dom.js");
+  const line = (text) => [h("details", { key: "line" }, h("summary", {}, text))];
+  const page = document.createElement("div");
+  patch(page, line("before"));
+  page.firstChild.open = true;
+  patch(page, line("after"));
+  return page.firstChild.open && page.textContent === "after";
+}"""
+
+
 def test_what_this_server_cannot_give_is_one_line_that_says_how_to_get_it(
     chromium: Browser, tmp_path: Path, picture: Picture
 ) -> None:
@@ -135,10 +146,11 @@ def test_what_this_server_cannot_give_is_one_line_that_says_how_to_get_it(
         for title in ("Search by meaning", "Train your first model"):
             expect(card(desk, title)).to_have_count(0)
         line.click()
-        expect(desk.get_by_text("This server has no GPU. Freepool offers GPUs on Kubernetes")).to_be_visible()
+        expect(desk.get_by_text("This server has no GPU. GPUs are available where Freepool")).to_be_visible()
         expect(desk.get_by_text("make run HEAVY=1")).to_be_visible()
         expect(desk.get_by_text("Examples: Search by meaning · Train your first model")).to_be_visible()
         picture(desk, "missing")
+        assert desk.evaluate(UPDATE_OPENED), "an update of the page closes what the user has opened"
         refused = stack.start("newcomer", image="torch")
         assert refused.status_code == 503
         assert "not installed" in refused.json()["message"]

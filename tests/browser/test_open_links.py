@@ -61,10 +61,9 @@ def test_from_a_badge_to_a_cell_that_has_run(
     expect(heading(page)).to_have_text("first.ipynb")
     step("login")
     picture(page, "open", full_page=True)
+    offers_what_this_server_has(page)
     assert findings(page, "open") == []
-    page.set_viewport_size(PHONE)
-    assert_fits(page)
-    page.set_viewport_size({"width": 1280, "height": 800})
+    fits_a_phone(page)
     assert visitor.instances() == [], "the page starts nothing by itself"
     button(page, "Look up commit").click()
     expect(page.locator(".open-facts")).to_contain_text("Commit")
@@ -89,6 +88,18 @@ def test_from_a_badge_to_a_cell_that_has_run(
     assert findings(page, "failed") == []
 
 
+def fits_a_phone(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    assert_fits(page)
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def offers_what_this_server_has(page: Page) -> None:
+    """It has no GPU, so no machine type with one is listed."""
+    expect(page.get_by_role("radio", name=re.compile("^CPU"))).to_have_count(2)
+    expect(page.get_by_role("radio", name=re.compile("GPU"))).to_have_count(0)
+
+
 def shares_the_open_file(page: Page, url: str) -> None:
     """JupyterLab's panel leads to the page that makes the same link."""
     page.get_by_role("button", name=re.compile("Open the Freepool panel")).click()
@@ -99,6 +110,22 @@ def shares_the_open_file(page: Page, url: str) -> None:
     expect(made.get_by_role("region", name="Link")).to_contain_text(quote(url, safe="/"))
     assert findings(made, "badge") == []
     made.close()
+    shares_from_the_file_browser(page)
+
+
+def shares_from_the_file_browser(page: Page) -> None:
+    """Its context menu leads there, too; of a file in no repository it says why not."""
+    files = page.get_by_role("region", name="file browser")
+    share = page.get_by_role("menuitem", name="Share with a Link or Badge…")
+    files.get_by_role("listitem", name=re.compile("^Name: helper.py")).click(button="right")
+    with page.context.expect_page() as opened:
+        share.click()
+    expect(opened.value.get_by_role("region", name="Markdown")).to_contain_text("path=course/helper.py")
+    opened.value.close()
+    files.locator(".jp-BreadCrumbs-home").click()
+    files.get_by_role("listitem", name=re.compile("^Name: examples")).click(button="right")
+    share.click()
+    expect(page.get_by_text("Only files in a public Git repository can be shared by a link.")).to_be_visible()
 
 
 def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> None:
@@ -114,6 +141,10 @@ def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> Non
     page.goto(f"{base}/open?git={quote(url, safe='')}&path=nothing.ipynb")
     button(page, "Open in my notebook").click()
     expect(page.locator("#progress")).to_have_text("The repository has no such file.")
+    back = page.get_by_role("link", name="Back to the link")
+    expect(back).to_be_visible()
+    back.evaluate("link => { link.hidden = true }")
+    expect(back).to_be_hidden()
 
 
 def test_everybody_can_make_a_link_and_its_badge(shared_stack: Stack) -> None:

@@ -73,7 +73,7 @@ def test_a_dismissed_notice_goes_from_all_tabs_and_the_reason_of_a_refusal_is_sa
     expect(here.locator(".left-time")).to_have_text("5\u00a0hr 59\u00a0min")
     near_its_end(visitor, 5)
     expect(there.locator(".notice [data-action=extend]")).to_have_count(0)
-    expect(there.get_by_text("The time of your notebook was extended as often as is possible.")).to_be_visible()
+    expect(there.get_by_text("Your notebook has been extended as often as allowed.")).to_be_visible()
     there.locator(".notice").get_by_role("button", name="Dismiss").click()
     for tab in (here, there):
         expect(tab.locator(".notice")).to_have_count(0)

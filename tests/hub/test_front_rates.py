@@ -53,7 +53,7 @@ def test_one_address_is_refused_with_a_reason_and_others_are_not(front: Front) -
         refused = one.get(f"{front.url}hub/link", headers=BROWSER)
         assert int(refused.headers["Retry-After"]) > 1000
         assert refused.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "Too many logins" in refused.text
+        assert "Too many sign-in attempts" in refused.text
         assert re.search(r'lang="zh-CN".*登录尝试过多。请等待 \d+ 秒', refused.text, re.DOTALL)
         assert statuses(front, one, "hub/home", 1) == [200], "pages are counted apart from logins"
         assert statuses(front, other, "hub/link", 1) == [200]
@@ -72,7 +72,7 @@ def test_programs_get_json_as_hub_and_desk_write_it(front: Front) -> None:
     with client_at("127.0.1.4") as one:
         assert statuses(front, one, "hub/api/users", 4) == [200] * 4
         hub = one.get(f"{front.url}hub/api/users").json()
-        assert (hub["status"], "Too many requests came from your network address" in hub["message"]) == (429, True)
+        assert (hub["status"], "Too many requests came from your network" in hub["message"]) == (429, True)
         desk = one.get(f"{front.url}services/desk/api/state", headers=BROWSER).json()["error"]
         assert desk["code"] == "rate_limited"
         assert re.fullmatch(r"Wait \d+ seconds, and try again\.", desk["next"])

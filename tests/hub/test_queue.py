@@ -129,6 +129,32 @@ def test_the_desk_reports_the_place_and_keeps_the_example(stack: Stack) -> None:
     ann.stop()
 
 
+def test_a_link_that_was_opened_keeps_its_target_in_the_queue(stack: Stack) -> None:
+    _, bob = fill(stack, "ann", "bob")
+    (cat,) = people(stack, "cat")
+    pressed = stack.desk("POST", "open", token=cat.token, data={"example": "ocr", "flavor": "cpu-basic"})
+    assert (pressed.status_code, pressed.headers["Location"]) == (303, "/services/desk/open/wait")
+    kept = {"Cookie": pressed.headers["Set-Cookie"].partition(";")[0]}
+
+    def opened() -> dict[str, str]:
+        answer = stack.desk("POST", "api/open?wait=yes", token=cat.token, json={}, headers=kept)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, str] = answer.json()
+        assert found["state"] in ("queued", "starting", "ready"), found
+        return found
+
+    assert stack.desk("POST", "api/open", token=cat.token, json={}, headers=kept).json()["text"] == (
+        "You are number 1 in the queue."
+    )
+    waiting = stack.desk("GET", "open", token=cat.token, params={"example": "language"})
+    assert "You are in the queue. It opens when your notebook is ready." in waiting.text
+    bob.stop()
+    eventually(lambda: opened()["state"] == "ready", seconds=60, what="the notebook file")
+    assert opened()["url"] == "/user/cat/lab/tree/examples/ocr/ocr.ipynb?language=en"
+    assert cat.instance is not None
+    assert (cat.instance.example, cat.place) == ("ocr", None)
+
+
 def test_six_users_of_a_pool_of_two_are_served_in_order(stack: Stack) -> None:
     users = people(stack, *(f"p{number}" for number in range(6)))
     for person in users:

@@ -60,7 +60,7 @@ def bad_login(hub: httpx.Client, address: str, **headers: str) -> httpx.Response
 def test_the_hub_refuses_bad_logins_of_one_address_and_of_no_other(hub: httpx.Client) -> None:
     rate, costs = LIMITS.login_by_address, LIMITS.failed_login_costs
     refused = until_refused(lambda: bad_login(hub, "198.51.100.1", **BROWSER), 403, rate, costs=costs)
-    assert "Too many logins were tried from your network address" in refused.text
+    assert "Too many sign-in attempts came from your network" in refused.text
     assert re.search(r"请等待 \d+ 秒后重试", refused.text)
     assert bad_login(hub, "198.51.100.1").json()["status"] == 429
     assert bad_login(hub, "198.51.100.2").status_code == 403
@@ -118,7 +118,7 @@ def test_a_person_starts_only_so_often_at_the_hub(shared_stack: Stack) -> None:
         return stack.api("POST", f"/users/{user}/server", token=token, json={"flavor": "none"})
 
     refused = until_refused(start, 400, LIMITS.start_by_person)
-    assert "You have asked for too many notebooks" in refused.json()["message"]
+    assert "You have requested too many notebooks" in refused.json()["message"]
     assert stack.api("GET", f"/users/{user}", token=token).status_code == 200
     assert stack.start(user, flavor="none").status_code == 400, "a program of the operator's is not the user"
 
@@ -132,5 +132,5 @@ def test_a_person_logs_in_only_so_often_from_wherever(hub: httpx.Client, shared_
         return hub.get(path, headers={"X-Forwarded-For": f"2001:db8:8:{next(numbers)}::1", **BROWSER})
 
     refused = until_refused(log_in, 302, LIMITS.login_by_person)
-    assert "You have logged in too often" in refused.text
+    assert "You have signed in too often" in refused.text
     assert "你在短时间内登录过于频繁" in refused.text

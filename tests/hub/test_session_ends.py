@@ -96,7 +96,7 @@ def test_out_of_memory_is_said_with_the_limit(stack: Stack) -> None:
     catalog = load_catalog(stack.settings.catalog)
     ended = make.instance("e", InstanceState.ENDED, reason=EndReason.OUT_OF_MEMORY, flavor="cpu-basic")
     texts = load_translations()
-    for language, limit in (("en", " Its limit was 2 GB of memory."), ("zh-CN", "它的内存上限是 2 GB。")):
+    for language, limit in (("en", " Its memory limit was 2 GB."), ("zh-CN", "它的内存上限是 2 GB。")):
         said = text_of_end(ended, EndReason.OUT_OF_MEMORY, catalog, texts[language], now=make.NOW)
         assert said.endswith(limit)
     unknown = make.instance("e", InstanceState.ENDED, reason=EndReason.OUT_OF_MEMORY, flavor="gone")

@@ -26,7 +26,7 @@ def git_over_tls(folder: Path) -> Iterator[tuple[GitServer, Path]]:
 
 def notebook(*sources: str) -> str:
     """A notebook file with these cells."""
-    cells = [
+    cells: list[dict[str, object]] = [
         {"id": f"c{n}", "cell_type": "code", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
         for n, source in enumerate(sources)
     ]

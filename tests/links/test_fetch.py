@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import subprocess
 import sys
@@ -90,6 +91,49 @@ async def test_what_cannot_be_fetched_says_why_and_leaves_nothing(served: tuple[
     assert await refused(root, Wanted(git=url), certificates, Limits(bytes=20_000)) == "too_large"
     assert await refused(root, Wanted(git=url), certificates, Limits(files=29)) == "too_many"
     assert await refused(root, Wanted(git=url), certificates, Limits(seconds=0.001)) == "timed_out"
+
+
+async def test_a_notebook_file_is_fetched_by_its_address_and_nothing_else_is(
+    served: tuple[GitServer, str], root: Path
+) -> None:
+    server, certificates = served
+    file = notebook("1").encode()
+    server.answers |= {
+        "/files/a%2f..%2Fb.ipynb": (200, {}, file),
+        "/files/page.ipynb": (200, {"Content-Type": "text/html"}, b"<html>"),
+        "/files/list.ipynb": (200, {}, b"[" * 1400),
+        "/files/packed.ipynb": (200, {"Content-Encoding": "gzip"}, gzip.compress(file)),
+        "/files/moved.ipynb": (302, {"Location": f"{server.url}/elsewhere/a.ipynb"}, b""),
+        "/files/local.ipynb": (301, {"Location": "file:///etc/passwd"}, b""),
+        "/files/large.ipynb": (200, {}, file + b" " * 2000),
+        "/files/chunked.ipynb": (200, {"Transfer-Encoding": "chunked"}, b"fff\r\n" + b" " * 4095 + b"\r\n0\r\n\r\n"),
+        "/elsewhere/a.ipynb": (200, {}, file),
+    }
+    limits = Limits(file_bytes=1500)
+    for name, why in {
+        "page": "not_a_notebook", "list": "not_a_notebook", "packed": "not_a_notebook", "moved": "redirected",
+        "local": "redirected", "large": "too_large", "chunked": "too_large", "none": "not_found",
+    }.items():  # fmt: skip
+        assert await refused(root, Wanted(url=f"{server.url}/files/{name}.ipynb"), certificates, limits) == why, name
+    assert not any("elsewhere" in path for path in server.seen)
+    odd = Wanted(url=f"{server.url}/files/a%2f..%2Fb.ipynb")
+    (root / "b.ipynb").symlink_to("/etc/hostname")
+    assert await fetch(root, odd, certificates) == "b-2.ipynb"
+    assert await fetch(root, odd, certificates) == "b-2.ipynb", "the same file is not there twice"
+    assert (root / "b-2.ipynb").read_bytes() == file
+    assert (root / "b.ipynb").is_symlink()
+
+
+async def test_a_redirect_of_a_repository_is_followed_to_the_same_with_git_only(
+    served: tuple[GitServer, str], root: Path
+) -> None:
+    server, certificates = served
+    commit(server, "led.git", {"a.ipynb": notebook("1")})
+    for name in ("led", "gone", "gone.git"):
+        server.answers[f"/{name}/info/refs"] = (302, {"Location": f"{server.url}/led.git/info/refs"}, b"")
+    assert await refused(root, Wanted(git=f"{server.url}/gone"), certificates) == "redirected"
+    assert not any("led.git" in path for path in server.seen)
+    assert await fetch(root, Wanted(git=f"{server.url}/led", path="a.ipynb"), certificates) == "led/a.ipynb"
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,35 @@ async def test_the_commit_of_a_branch_a_tag_and_the_default_branch(
     assert server.seen[before:] == ["/look.git/git-upload-pack"] * 4, "a whole commit needs no request"
 
 
+async def test_no_redirect_is_followed_and_only_a_plain_size_is_believed(
+    git_server: tuple[GitServer, Path], certificate: str
+) -> None:
+    server, _ = git_server
+    leads = {"Location": f"{server.url}/look-elsewhere/a.ipynb"}
+    server.answers |= {
+        "/look/a.ipynb": (200, {}, b"{}"),
+        "/look/moved.ipynb": (302, leads, b""),
+        "/look/large.ipynb": (200, {"Content-Length": "9" * 4000}, b""),
+        "/look/signed.ipynb": (200, {"Content-Length": "-5"}, b""),
+        "/look/moved/git-upload-pack": (307, leads, b""),
+        "/look/page/git-upload-pack": (200, {"Content-Type": "text/html"}, b"0000"),
+        "/look-elsewhere/a.ipynb": (200, {}, b"{}"),
+    }
+    begins = len(server.seen)
+
+    async def seen_of(target: Target) -> Seen:
+        return await look(target, is_allowed=True, certificates=certificate)
+
+    assert await seen_of(Target(Kind.FILE, url=f"{server.url}/look/a.ipynb")) == Seen(size=2)
+    for name in ("moved", "large", "signed", "none"):
+        assert await seen_of(Target(Kind.FILE, url=f"{server.url}/look/{name}.ipynb")) == UNKNOWN
+    for name in ("moved", "page"):
+        assert await seen_of(Target(Kind.GIT, git=f"{server.url}/look/{name}")) == UNKNOWN
+    asked = server.seen[begins:]
+    assert len(asked) == 7
+    assert not any("elsewhere" in path for path in asked)
+
+
 async def test_a_name_with_a_private_address_is_not_connected_to(
     git_server: tuple[GitServer, Path], certificate: str
 ) -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from spawner.errors import BadOption
 from spawner.links.hoster_pages import of_page
-from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
+from spawner.links.machine_types import Fit, Offer, best, fit_of
 from spawner.links.nbgitpuller import of_git_pull
 from spawner.links.target import Kind, read_target
+from spawner.pool.fits import Resources
 
 GIT = "https://github.com/ada/work"
 RAW = "https://raw.githubusercontent.com/ada/work/main/a.ipynb"
@@ -87,22 +88,23 @@ def test_a_link_of_nbgitpuller_becomes_ours(place: str) -> None:
     assert of_git_pull({"repo": GIT, "urlpath": "lab"}) == {"git": GIT}
 
 
-def offer(name: str, **changes: object) -> Offer:
-    fields = {"memory": 4, "session_seconds": 100, "available": 1, "can_queue": True} | changes
-    return Offer(name, **fields)  # type: ignore[arg-type]
+def offer(name: str, has: dict[str, int] | None = None, **changes: object) -> Offer:
+    given = Resources(**{"memory": 4, "seconds": 100} | (has or {}))
+    fields = {"available": 1, "can_queue": True} | changes
+    return Offer(name, given, **fields)  # type: ignore[arg-type]
 
 
 def test_what_does_not_serve_is_never_chosen_and_what_is_free_comes_first() -> None:
-    needs = LinkNeeds(memory=8, seconds=50)
-    small, short = offer("small"), offer("short", memory=8, session_seconds=10)
-    closed = offer("closed", memory=8, available=0, can_queue=False)
-    busy, free = offer("busy", memory=8, available=0, wait_seconds=60), offer("free", memory=16)
-    gpu = offer("gpu", memory=8, has_accelerator=True)
+    needs, large = Resources(memory=8, seconds=50), {"memory": 8}
+    small, short = offer("small"), offer("short", has={"memory": 8, "seconds": 10})
+    closed = offer("closed", has=large, available=0, can_queue=False)
+    busy, free = offer("busy", has=large, available=0, wait_seconds=60), offer("free", has={"memory": 16})
+    gpu = offer("gpu", has={"memory": 8, "gpu_memory": 24})
     fits = [fit_of(one, needs) for one in (small, short, closed, busy, free)]
-    assert fits == [Fit.TOO_SMALL, Fit.TOO_SHORT, Fit.CLOSED, Fit.QUEUE, Fit.NOW]
+    assert fits == [Fit.LACKING, Fit.LACKING, Fit.CLOSED, Fit.QUEUE, Fit.NOW]
     assert best([small, short, closed], needs, "small") is None
     assert best([small, busy, free, gpu], needs, "busy") == "free"
-    assert best([busy, offer("slow", memory=8, available=0)], needs, "small") == "busy"
+    assert best([busy, offer("slow", has=large, available=0)], needs, "small") == "busy"
     assert best([free, gpu], needs, "gpu") == "gpu"
 
 

@@ -187,7 +187,7 @@ def test_the_class_is_said_on_the_desk_and_shortens_a_session(
     state = stack.desk("GET", "api/state", token=token).json()
     assert state["standing"] == {
         "trust": "new",
-        "text": "Your account is new here. Your notebooks stop after 30 minutes at most.",
+        "text": "Your account level is “new”. Your notebooks stop after 30 minutes at most.",
     }
     assert {flavor["session_seconds"] for flavor in state["flavors"]} == {1800}
     assert length(stack.run("limited")) == timedelta(minutes=30)
@@ -288,9 +288,9 @@ def chromium() -> Iterator[Browser]:
             "Enter an invitation",
             "Sign in with this invitation",
             "New accounts need an invitation",
-            "Your account is known here.",
+            "Your account level is “known”.",
         ),
-        ("zh-CN", "输入邀请码", "凭邀请码登录", "新账号需要邀请码", "你的账号是已知账号。"),
+        ("zh-CN", "输入邀请码", "凭邀请码登录", "新账号需要邀请码", "你的账号级别为“已知”。"),
     ],
 )
 def test_somebody_with_a_browser_is_asked_for_the_invitation_and_comes_in_with_it(

@@ -92,6 +92,8 @@ def test_a_refused_links_token_is_in_no_log(shared_stack: Stack, browser: httpx.
     ("kept", "leads_to"),
     [
         ("/services/desk/?flavor=cpu&image=a%20b", "/services/desk/?flavor=cpu&image=a%20b"),
+        ("/services/desk/open/wait", "/services/desk/open/wait"),
+        ("/services/desk/open/wait/../../../hub/token", "/services/desk/"),
         ("/services/desk/../../user/somebody/lab", "/services/desk/"),
         ("/services/desk/%2e%2e/%2E%2E/hub/token", "/services/desk/"),
         ("/services/desk/admin", "/services/desk/"),
@@ -106,6 +108,32 @@ def test_a_login_leads_to_the_desk_whatever_page_was_asked_for(
     cookie = {"Cookie": f"freepool-next={kept.encode().hex()}"}
     answer = browser.get(shared_stack.link_for("link-next"), headers=cookie)
     assert (answer.status_code, answer.headers["Location"]) == (302, leads_to)
+
+
+@pytest.mark.parametrize("was_known", [False, True])
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        (
+            "/hub/user-redirect/git-pull?repo=https%3A//git.example.org/ada/work.git&urlpath=lab/tree/work/a.ipynb&depth=1",
+            "/services/desk/open?git=https%3A//git.example.org/ada/work.git&path=a.ipynb",
+        ),
+        ("/open?example=ocr", "/services/desk/open?example=ocr"),
+        ("/services/desk/open/wait", "/services/desk/open/wait"),
+    ],
+)
+def test_a_login_by_link_leads_to_what_was_asked_for_before(
+    shared_stack: Stack, browser: httpx.Client, address: str, page: str, *, was_known: bool
+) -> None:
+    """`was_known`: the browser has the mark of a login that the hub does not know any more."""
+    if was_known:
+        browser.cookies.set("freepool-signed-in", "1", domain="localhost.local", path="/")
+    shown = browser.get(f"{shared_stack.url}{address}", follow_redirects=True)
+    assert shown.status_code == 200
+    answer = browser.get(shared_stack.link_for("link-target"))
+    assert (answer.status_code, answer.headers["Location"]) == (302, page)
+    if "wait" not in address:
+        assert browser.get(f"{shared_stack.url}{page}").url.path == "/services/desk/open"
 
 
 def test_a_link_is_no_token_of_the_api(shared_stack: Stack) -> None:

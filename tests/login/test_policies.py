@@ -31,7 +31,7 @@ from tests.stack import PROJECT, Stack, eventually
 
 NUMBERS = count(1)
 FACTS = {"flavor": "cpu-large", "groups": [COURSE]}
-REASON = f"The machine type cpu-large is not for you, because it is for the group {COURSE}."
+REASON = f"The machine type cpu-large is only for the group {COURSE}."
 
 
 class Student:
@@ -122,7 +122,7 @@ def test_what_is_for_another_group_is_refused_however_it_is_asked_for(stack: Sta
             REASON.replace("cpu-large", "CPU large"),
             FACTS,
         )
-        assert error["next"] == "Choose another one, or ask an administrator of this platform to add you to a group."
+        assert error["next"] == "Choose another one, or ask an administrator to add you to a group."
     for answer in of_hub:
         refusal = json.loads(answer.headers[REFUSAL_HEADER])
         assert (answer.status_code, refusal["code"], refusal["facts"]) == (403, "not_for_you", FACTS)
@@ -138,13 +138,13 @@ def test_the_desk_says_for_whom_it_is(stack: Stack, enter: Enter) -> None:
     ann, operator = enter(), enter("operators")
     large = ann.offered("flavors", "cpu-large")
     assert (large["for_you"], large["available"], large["queue"]) == (False, 0, False)
-    assert large["reason"] == f"Not for you, because it is for the group {COURSE}."
+    assert large["reason"] == f"Only for the group {COURSE}."
     assert ann.offered("images", "course")["reason"] == large["reason"]
-    assert ann.offered("examples", "homework")["reason"] == f"Not for you, because its image is for the group {COURSE}."
+    assert ann.offered("examples", "homework")["reason"] == f"Its image is only for the group {COURSE}."
     assert ann.offered("flavors", "cpu-basic")["for_you"]
     in_chinese = stack.desk("GET", "api/state", token=ann.token, headers={"Accept-Language": "zh-CN"})
     reasons = {one["id"]: one["reason"] for one in in_chinese.json()["flavors"]}
-    assert reasons["cpu-large"] == f"不对你开放，因为它仅供用户组 {COURSE} 使用。"
+    assert reasons["cpu-large"] == f"仅供用户组 {COURSE} 使用。"
     assert not operator.offered("flavors", "cpu-large")["for_you"], "policies hold for administrators as well"
     shown = stack.desk("GET", "api/admin", token=operator.token).json()["flavors"]
     audiences = {one["id"]: one["audience"] for one in shown}
@@ -217,15 +217,15 @@ def chromium() -> Iterator[Browser]:
             "en",
             "CPU large",
             "Course",
-            f"Not for you, because it is for the group {COURSE}.",
-            f"Not for you, because its image is for the group {COURSE}.",
+            f"Only for the group {COURSE}.",
+            f"Its image is only for the group {COURSE}.",
         ),
         (
             "zh-CN",
             "CPU 大内存型",
             "课程",
-            f"不对你开放，因为它仅供用户组 {COURSE} 使用。",
-            f"不对你开放，因为它的镜像仅供用户组 {COURSE} 使用。",
+            f"仅供用户组 {COURSE} 使用。",
+            f"其镜像仅供用户组 {COURSE} 使用。",
         ),
     ],
     ids=["en", "zh-CN"],

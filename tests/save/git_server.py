@@ -17,13 +17,17 @@ from urllib.parse import urlsplit
 
 @dataclass
 class GitServer:
-    """`url` is of the folder of repositories. `seen`: the requests' paths with their queries."""
+    """`url` is of the folder of repositories. `seen`: the requests' paths with their queries.
+
+    `answers`: status, headers and body by path, of what is no repository.
+    """
 
     folder: Path
     user: str
     token: str
     url: str = ""
     seen: list[str] = field(default_factory=list)
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
 
     def make(self, name: str) -> str:
         """A new empty repository; its URL."""
@@ -67,6 +71,9 @@ def serving_git(
                 self.end_headers()
                 return
             url = urlsplit(self.path)
+            if url.path in server.answers:
+                self._answer(*server.answers[url.path])
+                return
             length = self.headers.get("Content-Length")
             body = self.rfile.read(int(length)) if length else self._chunks()
             answer = subprocess.run(
@@ -97,6 +104,16 @@ def serving_git(
             self.end_headers()
             self.wfile.write(rest)
 
+        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(len(body))}
+            for name, value in (length | headers).items():
+                self.send_header(name, value)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
         def _chunks(self) -> bytes:
             if self.headers.get("Transfer-Encoding") != "chunked":
                 return b""
@@ -107,7 +124,7 @@ def serving_git(
             self.rfile.readline()
             return body
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = do_HEAD = _serve
 
         def log_message(self, *_: object) -> None:
             """Nothing."""

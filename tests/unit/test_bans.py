@@ -167,7 +167,7 @@ def test_operators_groups_are_set_beside_those_of_the_login(ledger: Ledger, free
     [
         (("ban", "nobody", "--days", "1"), "Unknown user: 'nobody'"),
         (("ban", "ann", "--days", "0"), "0.0 is not a valid number of days"),
-        (("ban", "ann", "--days", "nan"), "nan is no number of days"),
+        (("ban", "ann", "--days", "nan"), "nan is not a number of days"),
         (("ban", "ann", "--days", "1", "--code", "x"), "'x' is not a valid code"),
         (("unban", "ann"), "No ban is in force"),
         (("forget", "ann", "--yes"), "JupyterHub still has the user ann"),

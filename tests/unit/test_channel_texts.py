@@ -79,9 +79,9 @@ def test_no_english_sentence_is_left_in_a_chinese_message(event: MessageEvent) -
         (
             MessageEvent.DEADLINE,
             "Your notebook stops in 10 minutes",
-            "nearly over (gpu in en). It stops at 2026-03-01",
+            "(gpu in en) is about to reach its time limit. It stops at 2026-03-01",
         ),
-        (MessageEvent.IDLE, "Your notebook stops in 10 minutes", "not being used (gpu in en)"),
+        (MessageEvent.IDLE, "Your notebook stops in 10 minutes", "(gpu in en) is not being used"),
         (
             MessageEvent.ENDED,
             "Your notebook has ended",
@@ -119,7 +119,7 @@ def test_the_first_message_has_the_code_and_names_who_asked_but_no_long_name() -
     assert found.url == f"{DESK}channel/confirm?channel=c1&code={KEYS.code(CHANNEL)}"
     assert found.url in found.text
     assert found.unsubscribe_url == ""
-    assert "ann wants to get messages" in found.text
+    assert "ann wants to receive messages" in found.text
     advert = "Buy-at-shop.example-" * 12
     long = WRITER.letter(message(MessageEvent.CONFIRM), CHANNEL, name=advert, now=NOW)
     assert advert[:63] + "… wants" in long.text
@@ -134,12 +134,12 @@ def test_every_unasked_end_and_every_paid_notice_has_words() -> None:
 
 
 def test_an_end_by_maintenance_is_not_told_as_a_time_limit() -> None:
-    for language, limit, maintenance in (("en", "time", "maintenance"), ("zh-CN", "时间即将用完", "维护")):
+    for language, limit, maintenance in (("en", "time", "maintenance"), ("zh-CN", "达到时长上限", "维护")):
         assert limit in letter(MessageEvent.DEADLINE, language).summary
         told = letter(MessageEvent.DEADLINE, language, kind=texts.MAINTENANCE).summary
         assert maintenance in told
-        assert "用完" not in told
-        assert "nearly over" not in told
+        assert "上限" not in told
+        assert "time limit" not in told
 
 
 def test_a_mail_is_plain_text_and_can_be_unsubscribed_by_one_click() -> None:

@@ -11,7 +11,7 @@ from spawner.catalog import Accelerator, Catalog, Example, Model, Needs
 from spawner.desk.i18n import load_translations
 from spawner.desk.user.example_view import MissingModels, example_view, missing_models
 from spawner.models.measure import Measured, differences
-from spawner.pool.fits import Lack, lacks
+from spawner.pool.fits import Lack, lacks, needs_of, resources_of
 from spawner.settings import KubernetesPool, Settings
 from tests.models.made import make_store
 from tests.unit import make
@@ -47,14 +47,14 @@ def test_an_example_fits_a_machine_type_that_has_all_it_needs(
     needs: dict[str, int], download: int, expected: tuple[Lack, ...]
 ) -> None:
     flavor = make.flavor(memory=2 * GIB, disk=GIB).model_copy(update={"session_minutes": 60})
-    assert lacks(example(**needs), flavor, download=download) == expected
+    assert lacks(needs_of(example(**needs), download=download), resources_of(flavor)) == expected
 
 
 @pytest.mark.parametrize(("memory", "expected"), [(24, ()), (25, (Lack.GPU_MEMORY,))])
 def test_one_accelerator_has_enough_memory(memory: int, expected: tuple[Lack, ...]) -> None:
     gpu = Accelerator.model_validate({"name": "A10", "count": 2, "memory": "24GiB"})
     flavor = make.flavor(memory=2 * GIB, disk=GIB).model_copy(update={"accelerator": gpu})
-    assert lacks(example(accelerator_memory=memory * GIB), flavor) == expected
+    assert lacks(needs_of(example(accelerator_memory=memory * GIB)), resources_of(flavor)) == expected
 
 
 def catalog(**needs: Any) -> Catalog:

@@ -169,7 +169,7 @@ def test_the_refusal_names_the_groups_in_words_and_as_facts() -> None:
     denial = rights(rules).image("torch")
     assert denial is not None
     refusal = refusal_of(denial)
-    assert refusal.message == "The image torch is not for you, because it is for the groups g0, g1, g2, g3, g4 …."
+    assert refusal.message == "The image torch is only for the groups g0, g1, g2, g3, g4 …."
     assert (refusal.status, refusal.code, refusal.facts) == (403, "not_for_you", {"image": "torch", "groups": many})
 
 

@@ -98,7 +98,7 @@ async def test_a_ticket_whose_policy_has_changed_since_the_call_starts_nothing(p
     ticket = called(pool)
     policies = [{"for": "everybody", "flavors": ["small"]}, {"for": {"groups": ["staff"]}, "flavors": ["large"]}]
     pool.catalog = make.catalog(*pool.catalog.flavors, policies=policies)
-    with pytest.raises(NotForYou, match="large is not for you, because it is for the group staff"):
+    with pytest.raises(NotForYou, match="large is only for the group staff"):
         await admit(pool, ticket.id)
     assert pool.ticket(ticket).instance_id is None
 

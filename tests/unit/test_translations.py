@@ -250,8 +250,7 @@ def _all() -> dict[str, str]:
             for value in (
                 describe.WARNING,
                 describe.ANY_COMMIT,
-                describe.TOO_SMALL,
-                describe.TOO_SHORT,
+                *describe.LACKS.values(),
                 describe.FAILED,
             )
         ),

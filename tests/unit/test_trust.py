@@ -91,11 +91,11 @@ def test_the_desk_says_it_in_words_of_both_languages() -> None:
     who = person(days=3, claims_held=["email_verified=true"])
     standing, limits = standing_of(who, NOW, RULES), limits_of(who, NOW, RULES)
     assert view_of_class(standing, limits, at_most=3, texts=texts["en"]).text == (
-        "Your account is new here. Your notebooks stop after 30 minutes at most. "
-        "You can run one notebook at a time. It becomes a known account on 2026-03-05 12:00 UTC."
+        "Your account level is “new”. Your notebooks stop after 30 minutes at most. "
+        "You can run one notebook at a time. It rises to “known” on 2026-03-05 12:00 UTC."
     )
     chinese = view_of_class(standing, limits, at_most=1, texts=texts["zh-CN"]).text
-    assert chinese == "你的账号是新账号。你的 Notebook 最长运行 30 分钟。2026-03-05 12:00 UTC 起成为已知账号。"
+    assert chinese == "你的账号级别为“新用户”。你的 Notebook 最长运行 30 分钟。2026-03-05 12:00 UTC 起升级为“已知”。"
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ log = logging.getLogger("freepool.desk")
 MOST = 200
 MOST_FAILURES = 50
 USES = {"working": "Working", "present": "User present", "waiting": "Waiting", "idle": "Idle"}
-SENT = "The message was sent to {n} notebooks."
+SENT = "The message was sent. Notebooks: {n}."
 STOPPED = "The notebook is being stopped."
 
 

@@ -21,7 +21,10 @@ class OpenHandler(LinkHandler):
     """POST /api/open"""
 
     async def post(self) -> None:
-        """Answers at once where something changed; the same request again opens the same file."""
+        """Answers at once where something changed; the same request again opens the same file.
+
+        One that waits counts as a stream. Raises `RateLimited`, where its user has too many open.
+        """
         parse(EmptyRequest, self.request.body)
         target = cookie.kept(self)
         if target is None:
@@ -30,7 +33,8 @@ class OpenHandler(LinkHandler):
         number = self.desk.changes.number
         view = await self._view(target)
         if view.state in ("queued", "starting", "stopping") and self.get_query_argument("wait", "") == "yes":
-            await self.desk.changes.next(seconds=WAIT_SECONDS, after=number)
+            with self.streams.place(self.person_id):
+                await self.desk.changes.next(seconds=WAIT_SECONDS, after=number)
             view = await self._view(target)
         self.answer(view)
 

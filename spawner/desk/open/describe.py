@@ -11,8 +11,9 @@ from spawner.desk.open.views import Choice, Description, OpenView
 from spawner.desk.user.landing import free_view, resources
 from spawner.desk.user.views import ExampleView, FlavorView, State
 from spawner.links.look import Seen
-from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
+from spawner.links.machine_types import Offer, best, fit_of
 from spawner.links.target import COMMIT, Kind, Target
+from spawner.pool.fits import NOTHING, Lack, Resources, lacks
 
 WARNING = (
     "This content is not from this platform. It is opened, not run: check who wrote it before you run its cells. What "
@@ -20,9 +21,14 @@ WARNING = (
 )
 ANY_COMMIT = "This link names a commit by its id: it may be from another person's copy (fork) of this repository."
 """Hosts such as GitHub keep all forks of a repository in one place, and return their commits under each one's name."""
-TOO_SMALL = "Too small: needs {size} memory"
+LACKS = {
+    Lack.GPU: "Needs a GPU with {gpu} memory",
+    Lack.GPU_MEMORY: "Needs a GPU with {gpu} memory",
+    Lack.MEMORY: "Needs {memory} memory",
+    Lack.DISK: "Needs {disk} disk",
+    Lack.TIME: "Sessions are too short for this",
+}
 SHOWN_HASH = 12
-TOO_SHORT = "Sessions are too short for this"
 FAILURES = {
     "not_found": "The repository was not found, or is not public.",
     "no_ref": "The repository has no such branch, tag or commit.",
@@ -62,14 +68,17 @@ def describe(target: Target, example: ExampleView | None, texts: Translations, s
 
 
 def _seen_row(target: Target, seen: Seen, texts: Translations) -> tuple[str, str]:
-    unknown = texts.say("Known when it is opened: its server did not say")
+    unknown = texts.say("Not known until it is opened: the server did not say")
     if target.kind is Kind.GIT:
         return texts.say("Commit"), seen.commit[:SHOWN_HASH] if seen.commit else unknown
     return texts.say("Size"), unknown if seen.size is None else size(seen.size, texts.language)
 
 
-def choices(flavors: Sequence[FlavorView], needs: LinkNeeds, preferred: str, texts: Translations) -> list[Choice]:
-    """The machine types, with the one to choose at first checked."""
+def choices(
+    flavors: Sequence[FlavorView], example: ExampleView | None, preferred: str, texts: Translations
+) -> list[Choice]:
+    """The machine types, with the one to choose at first checked. What else than an example needs is not known."""
+    needs = NOTHING if example is None else _needs(example)
     offers = {flavor.id: _offer(flavor) for flavor in flavors}
     chosen = best(list(offers.values()), needs, preferred)
     return [
@@ -77,7 +86,7 @@ def choices(flavors: Sequence[FlavorView], needs: LinkNeeds, preferred: str, tex
             id=flavor.id,
             title=flavor.title,
             resources=resources(flavor, texts),
-            text=_fit_text(flavor, fit_of(offers[flavor.id], needs), needs, texts),
+            text=_text(flavor, lacks(needs, offers[flavor.id].has), needs, texts),
             fit=fit_of(offers[flavor.id], needs),
             checked=flavor.id == chosen,
         )
@@ -89,21 +98,32 @@ def _offer(flavor: FlavorView) -> Offer:
     can_start = flavor.available > 0 and not flavor.reason
     return Offer(
         id=flavor.id,
-        memory=flavor.memory_bytes,
-        session_seconds=flavor.session_seconds,
+        has=Resources(
+            memory=flavor.memory_bytes,
+            disk=flavor.disk_bytes,
+            seconds=flavor.session_seconds,
+            gpu_memory=flavor.accelerator.memory_bytes if flavor.accelerator else None,
+        ),
         available=flavor.available if can_start else 0,
         can_queue=flavor.queue and not can_start,
         wait_seconds=None if flavor.wait_seconds is None else float(flavor.wait_seconds[1]),
-        has_accelerator=flavor.accelerator is not None,
     )
 
 
-def _fit_text(flavor: FlavorView, fit: Fit, needs: LinkNeeds, texts: Translations) -> str:
-    if fit is Fit.TOO_SMALL:
-        return texts.say(TOO_SMALL, size=size(needs.memory, texts.language))
-    if fit is Fit.TOO_SHORT:
-        return texts.say(TOO_SHORT)
-    return free_view(flavor, texts).text
+def _needs(example: ExampleView) -> Resources:
+    return Resources(
+        memory=example.needs.memory_bytes,
+        disk=example.needs.disk_bytes,
+        seconds=example.seconds,
+        gpu_memory=example.needs.accelerator_memory_bytes,
+    )
+
+
+def _text(flavor: FlavorView, lacking: tuple[Lack, ...], needs: Resources, texts: Translations) -> str:
+    if not lacking:
+        return free_view(flavor, texts).text
+    sizes = {"memory": needs.memory, "disk": needs.disk, "gpu": needs.gpu_memory or 0}
+    return texts.say(LACKS[lacking[0]], **{name: size(bytes_, texts.language) for name, bytes_ in sizes.items()})
 
 
 def progress(state: State, texts: Translations, *, page: str, image: str | None) -> OpenView | None:

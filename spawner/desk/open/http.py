@@ -5,7 +5,6 @@ from __future__ import annotations
 from spawner.desk.user.instance import SpawnRequestHandler
 from spawner.desk.user.views import ExampleView
 from spawner.errors import BadOption
-from spawner.links.machine_types import LinkNeeds
 from spawner.links.target import CHECK_LINK, Kind, Target, read_target
 
 
@@ -22,13 +21,6 @@ class LinkHandler(SpawnRequestHandler):
     def page_of(self, target: Target) -> str:
         """The address of its page."""
         return f"{self.desk.base}open?{target.query}"
-
-    def needs_of(self, target: Target) -> LinkNeeds:
-        """What an example needs; of anything else it is not known."""
-        if target.kind is not Kind.EXAMPLE:
-            return LinkNeeds()
-        needs = self.desk.catalog.example(target.example).needs
-        return LinkNeeds(memory=int(needs.memory), seconds=needs.seconds)
 
     def image_of(self, target: Target) -> str | None:
         """The image that it needs; None: any."""

@@ -12,14 +12,7 @@ from spawner.desk.open.describe import choices, describe
 from spawner.desk.open.http import LinkHandler
 from spawner.desk.requests import form_fields, query_fields
 from spawner.desk.user.instance import StartHandler
-from spawner.desk.user.landing import (
-    LONGEST_NEXT,
-    NEXT_COOKIE,
-    NEXT_MINUTES,
-    link_command_of,
-    may_be_signed_in,
-    read_offer,
-)
+from spawner.desk.user.landing import keep_next, link_command_of, may_be_signed_in, read_offer
 from spawner.desk.user.views import State
 from spawner.i18n import LANGUAGE_NAMES
 from spawner.ledger import Ticket
@@ -43,18 +36,16 @@ class OpenPage(LinkHandler, StartHandler):
 
     async def ask_to_sign_in(self) -> None:
         """The same page without machine types, unless the hub may know this browser."""
+        target = self.read(query_fields(self))
+        here = self.page_of(target)
+        keep_next(self, here)
         if may_be_signed_in(self):
             await super().ask_to_sign_in()
             return
-        target = self.read(query_fields(self))
         asked = self.get_query_argument("language", None)
         if asked in LANGUAGES:
             self.set_cookie(LANGUAGE_COOKIE, str(asked), path="/", expires_days=365, httponly=True, samesite="Lax")
             self.language_texts = self.desk.texts[str(asked)]
-        here = self.page_of(target)
-        if len(here) <= LONGEST_NEXT:
-            kept, days = here.encode().hex(), NEXT_MINUTES / 1440
-            self.set_cookie(NEXT_COOKIE, kept, path="/hub/", expires_days=days, httponly=True, samesite="Lax")
         offer = await read_offer(self)
         self.finish(
             self.render_page(
@@ -74,7 +65,7 @@ class OpenPage(LinkHandler, StartHandler):
         texts, image = self.language_texts, self.image_of(target)
         example = self.example_in(target, state.examples)
         instance = state.instance
-        flavors = [flavor for flavor in state.flavors if flavor.for_you]
+        flavors = [flavor for flavor in state.flavors if flavor.for_you and flavor.remedy is None]
         self.finish(
             self.render_page(
                 "open/open.html",
@@ -87,7 +78,7 @@ class OpenPage(LinkHandler, StartHandler):
                 in_queue=state.ticket is not None and instance is None,
                 running=instance is not None,
                 fits=instance is not None and image in (None, instance.image) and instance.state != "stopping",
-                flavors=choices(flavors, self.needs_of(target), state.defaults.flavor, texts),
+                flavors=choices(flavors, example, state.defaults.flavor, texts),
             )
         )
 
@@ -149,6 +140,11 @@ class WaitPage(LinkHandler):
     """GET /open/wait"""
 
     wants_json = False
+
+    async def ask_to_sign_in(self) -> None:
+        """A login leads back here, also one by link."""
+        keep_next(self, f"{self.desk.base}open/wait")
+        await super().ask_to_sign_in()
 
     async def get(self) -> None:
         """Its script opens the target when the notebook runs. Without a target, the home page."""

@@ -24,9 +24,9 @@ TRUST_WORDS = {
     "AssumeRole": "Freepool receives temporary credentials that expire within an hour, never your password or keys.",
 }
 PERMISSION_WORDS = (
-    "Create an instance. This incurs charges and happens only after you approve the price.",
-    "View, start, stop, open, and delete instances, and set their auto-stop timers.",
-    "Read prices and list running instances, so that none is overlooked.",
+    "Create a notebook. This incurs charges and happens only after you approve the price.",
+    "View, start, stop, open, and delete notebooks, and set their auto-stop timers.",
+    "Read prices and list running notebooks, so that none is overlooked.",
     (
         "Never change users, keys, or permissions, and never buy prepaid resources, even if the role is "
         "given more permissions."

@@ -11,5 +11,5 @@ ALLOWANCE_STRINGS: dict[str, str] = {
     "hours_none_instead": "New hours: {time}.",
     "hours_own": "Use your own cloud account",
     "last_used": "It used {time} of your {title} hours.",
-    "last_given_back": "{time} were given back: {reason}.",
+    "last_given_back": "Given back: {time} ({reason}).",
 }

@@ -28,9 +28,9 @@ FROM_ONE_NETWORK = Rate(burst=60, per_minute=0.5)
 """Addresses that are entered from one client address: of all its users together."""
 EVENTS: dict[MessageEvent, str] = {
     MessageEvent.YOUR_TURN: "It is my turn in the queue",
-    MessageEvent.DEADLINE: "My notebook's time is nearly over",
+    MessageEvent.DEADLINE: "My notebook is about to reach its time limit",
     MessageEvent.IDLE: "My notebook is idle and will be stopped",
-    MessageEvent.ENDED: "My notebook has ended without my doing",
+    MessageEvent.ENDED: "My notebook has ended, and I did not stop it",
     MessageEvent.BANNED: "My account is banned",
     MessageEvent.PAID: "News about my paid notebooks",
 }

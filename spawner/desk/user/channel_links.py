@@ -46,8 +46,8 @@ class LinkHandler(Handler):
         """Send the page for a link that is not valid any more."""
         self.set_status(404)
         self.say_done(
-            self.say("This link is not valid any more."),
-            self.say("It was used, it is older than 24 hours, or the address was changed since."),
+            self.say("This link is no longer valid."),
+            self.say("It has been used, is older than 24 hours, or the address has been changed since."),
         )
 
     async def show(self, template: str, channel: Channel) -> None:
@@ -84,7 +84,7 @@ class ConfirmHandler(LinkHandler):
             )
         elif await self.desk.ledger.awrite(channels.confirm, channel.id, self._hash, now=now):
             self.say_done(
-                self.say("The address is confirmed."), self.say("Messages of Freepool are sent there from now on.")
+                self.say("The address is confirmed."), self.say("Messages from Freepool are sent there from now on.")
             )
         else:
             self.say_void()

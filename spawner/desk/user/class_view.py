@@ -15,13 +15,13 @@ from spawner.people_settings import ClassLimits
 from spawner.times import utc_text
 
 CLASSES = {
-    TrustClass.NEW: "Your account is new here.",
-    TrustClass.KNOWN: "Your account is known here.",
-    TrustClass.TRUSTED: "Your account is trusted here.",
+    TrustClass.NEW: "Your account level is “new”.",
+    TrustClass.KNOWN: "Your account level is “known”.",
+    TrustClass.TRUSTED: "Your account level is “trusted”.",
 }
 RISES = {
-    TrustClass.KNOWN: "It becomes a known account on {time}.",
-    TrustClass.TRUSTED: "It becomes a trusted account on {time}.",
+    TrustClass.KNOWN: "It rises to “known” on {time}.",
+    TrustClass.TRUSTED: "It rises to “trusted” on {time}.",
 }
 SESSION = "Your notebooks stop after {minutes} minutes at most."
 ONE = "You can run one notebook at a time."

@@ -79,7 +79,7 @@ def text_of_end(
     flavor = next((each for each in catalog.flavors if each.id == instance.flavor), None)
     if reason is EndReason.OUT_OF_MEMORY and flavor is not None:
         limit = size(int(flavor.memory), texts.language)
-        parts.append(texts.say("Its limit was {size} of memory.", size=limit))
+        parts.append(texts.say("Its memory limit was {size}.", size=limit))
     return texts.together(*parts, files_text(instance, reason, bundle, texts, now))
 
 

@@ -13,7 +13,7 @@ from spawner.desk.i18n import Translations
 from spawner.desk.user.views import DownloadView, ExampleView, NeedsView
 from spawner.instance.model_links import Stamp, stamp
 from spawner.models.store import Store, expected_seconds
-from spawner.pool.fits import disk_needed, lacks
+from spawner.pool.fits import lacks, needs_of, resources_of
 from spawner.settings import Settings
 
 
@@ -77,7 +77,7 @@ def example_view(
     lacking = missing.of(example)
     download = sum(one.bytes for one in lacking)
     seconds = [one.seconds for one in lacking if one.seconds is not None]
-    needs = example.needs
+    needs = needs_of(example, download=download)
     return ExampleView(
         id=example.id,
         title=example.title.in_language(texts.language),
@@ -90,11 +90,11 @@ def example_view(
         reason=reason,
         remedy=remedy,
         needs=NeedsView(
-            memory_bytes=int(needs.memory),
-            disk_bytes=disk_needed(example, download),
-            accelerator_memory_bytes=int(needs.accelerator_memory) if needs.accelerator_memory is not None else None,
+            memory_bytes=needs.memory,
+            disk_bytes=needs.disk,
+            accelerator_memory_bytes=needs.gpu_memory,
         ),
-        fits=[flavor.id for flavor in catalog.flavors if not lacks(example, flavor, download=download)],
+        fits=[flavor.id for flavor in catalog.flavors if not lacks(needs, resources_of(flavor))],
         download=DownloadView(
             models=[one.repository for one in lacking],
             bytes=download,

@@ -39,7 +39,7 @@ class HistoryHandler(Handler):
         text = self.get_query_argument("cursor", "")
         found = Cursor.parse(text) if text else None
         if text and found is None:
-            raise BadOption("This page of the history does not exist.", next_step="Begin with the newest runs.")
+            raise BadOption("This page of the history does not exist.", next_step="Start with the newest runs.")
         return found
 
     async def page(self, before: Cursor | None, at_most: int = PER_PAGE) -> tuple[HistoryPage, Cursor | None]:

@@ -56,6 +56,13 @@ def may_be_signed_in(handler: UserHandler) -> bool:
     return handler.get_cookie(SIGNED_IN_COOKIE) is not None
 
 
+def keep_next(handler: UserHandler, here: str) -> None:
+    """Have a login by link lead to this page of the desk's."""
+    if len(here) <= LONGEST_NEXT:
+        kept, days = here.encode().hex(), NEXT_MINUTES / 1440
+        handler.set_cookie(NEXT_COOKIE, kept, path="/hub/", expires_days=days, httponly=True, samesite="Lax")
+
+
 async def show_landing(handler: UserHandler) -> None:
     """Write the page."""
     asked = handler.get_query_argument("language", None)
@@ -65,9 +72,8 @@ async def show_landing(handler: UserHandler) -> None:
     texts, settings = handler.language_texts, handler.desk.settings
     query = {name: handler.get_query_argument(name) for name in handler.request.query_arguments if name != "language"}
     here = url_concat(handler.desk.base, query)
-    if query and len(here) <= LONGEST_NEXT:
-        kept, days = here.encode().hex(), NEXT_MINUTES / 1440
-        handler.set_cookie(NEXT_COOKIE, kept, path="/hub/", expires_days=days, httponly=True, samesite="Lax")
+    if query:
+        keep_next(handler, here)
     offer = await read_offer(handler)
     handler.set_status(HTTPStatus.OK)
     handler.finish(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from spawner.pool.backends.base import Unavailable
 
 REMEDIES: dict[Unavailable, str] = {
-    Unavailable.NO_GPU: "Freepool offers GPUs on Kubernetes, on servers that have them.",
+    Unavailable.NO_GPU: "GPUs are available where Freepool runs on Kubernetes with GPU servers.",
     Unavailable.TOO_LITTLE_MEMORY: "It needs a server with more memory.",
-    Unavailable.KUBERNETES_ONLY: "Freepool offers it on Kubernetes.",
+    Unavailable.KUBERNETES_ONLY: "It is available where Freepool runs on Kubernetes.",
     Unavailable.NOT_ON_KUBERNETES: "Its container image must be named in the catalog.",
     Unavailable.NOT_INSTALLED: "The administrator can install it: “make run HEAVY=1” installs the PyTorch image.",
 }

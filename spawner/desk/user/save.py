@@ -137,7 +137,7 @@ class KeepHandler(UserHandler):
         status = error.status if isinstance(error, InstanceRefused) else 0
         if status == 507:
             return Conflict("The notebook's disk is full.", next_step="Delete files in it, or download the kept files.")
-        return Conflict("Your notebook did not take the files.", next_step="Download them, and upload them there.")
+        return Conflict("Your notebook did not accept the files.", next_step="Download them, and upload them there.")
 
     async def remove(self, bundle_id: str) -> None:
         """Delete the row and with it the key. The steward deletes the bytes, within a minute."""

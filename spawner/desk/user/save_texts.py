@@ -13,7 +13,7 @@ FAILED: dict[str, str] = {
     "timed_out": "No files were kept: saving them took too long.",
     "unreachable": "No files were kept: the notebook could not be reached.",
     "gone": "No files were kept: the notebook ended while its files were being saved.",
-    "refused": "No files were kept: the notebook did not hand them over.",
+    "refused": "No files were kept: the notebook did not send them.",
     "too_large": "No files were kept: each changed file is larger than the limit.",
     "disk_full": "No files were kept: the platform's disk is full.",
     "store": "No files were kept: the platform could not store them.",

@@ -10,7 +10,7 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
         "Download the files you want to keep now. They are deleted at the end.",
     ),
     NoticeKind.GRACE: (
-        "{time} more for the cell that is running",
+        "{time} more for the running cell",
         "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: all "
         "files are deleted at the end.",
     ),

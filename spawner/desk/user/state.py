@@ -69,12 +69,12 @@ RENAMED = (
     "This notebook was started under your previous name {name} and can no longer be opened. Restart "
     "it to get a new notebook, or stop it; otherwise it ends at its time limit."
 )
-FOR_GROUP = "Not for you, because it is for the group {groups}."
-FOR_GROUPS = "Not for you, because it is for the groups {groups}."
-IMAGE_FOR_GROUP = "Not for you, because its image is for the group {groups}."
-IMAGE_FOR_GROUPS = "Not for you, because its image is for the groups {groups}."
-FLAVORS_FOR_GROUP = "Not for you, because the machine types that it needs are for the group {groups}."
-FLAVORS_FOR_GROUPS = "Not for you, because the machine types that it needs are for the groups {groups}."
+FOR_GROUP = "Only for the group {groups}."
+FOR_GROUPS = "Only for the groups {groups}."
+IMAGE_FOR_GROUP = "Its image is only for the group {groups}."
+IMAGE_FOR_GROUPS = "Its image is only for the groups {groups}."
+FLAVORS_FOR_GROUP = "The machine types that it needs are only for the group {groups}."
+FLAVORS_FOR_GROUPS = "The machine types that it needs are only for the groups {groups}."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 

@@ -42,7 +42,7 @@ LOGIN_PAGE = (
         "在终端中运行，集群上则在 hub 的 pod 中运行。",
     )
     + "</p><p class='hint'>"
-    + in_both("The link signs in this browser for some days.", "打开链接后，此浏览器会在数天内保持登录。")
+    + in_both("You then stay signed in in this browser for some days.", "打开链接后，此浏览器会在数天内保持登录。")
     + "</p>"
 )
 
@@ -69,7 +69,8 @@ class LinkHandler(QuietHandler):
             wanted = bytes.fromhex(kept).decode()
         except ValueError:
             return home
-        is_desks = wanted.partition("?")[0] in (home, f"{home}open")  # with a query; `..` would lead to any other page
+        ours = (home, f"{home}open", f"{home}open/wait")  # with a query; `..` would lead to any other page
+        is_desks = wanted.partition("?")[0] in ours
         return wanted if is_desks and LOCAL_PATH.fullmatch(wanted) else home
 
     def _refuse_other_pages(self) -> None:

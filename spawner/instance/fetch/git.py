@@ -16,7 +16,7 @@ from pathlib import Path
 from spawner.instance.fetch.wanted import FetchFailed
 
 CAUSES = (
-    (r"redirect", "redirected"),
+    (r"redirect|returned error: 30\d", "redirected"),
     (r"remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object", "no_ref"),
     (r"not found|does not exist|authentication failed|terminal prompts|returned error: 40[134]", "not_found"),
     (r"could not read (username|password)", "not_found"),

@@ -30,13 +30,7 @@ async def fetch_repository(root: Path, wanted: Wanted, limits: Limits, certifica
         _free_place(root, wanted.name)  # before anything is downloaded
         with tempfile.TemporaryDirectory(prefix=".freepool-open-", dir=root) as folder:
             copy = Path(folder) / "copy"
-            try:
-                await _copy(copy, wanted, wanted.git, limits, certificates)
-            except FetchFailed as error:
-                if error.code != "redirected" or wanted.git.endswith(".git"):
-                    raise
-                shutil.rmtree(copy, ignore_errors=True)  # GitLab leads from an address without .git to the one with it
-                await _copy(copy, wanted, f"{wanted.git}.git", limits, certificates)
+            await _copy_from_either(copy, wanted, limits, certificates)
             place = _free_place(root, wanted.name, is_package=_is_package(copy))
             copy.rename(place)
     return _path_in(root, place, wanted.path)
@@ -81,6 +75,20 @@ def _free_place(root: Path, name: str, *, is_package: bool = False) -> Path:
 
 def _is_package(copy: Path) -> bool:
     return any(path.name.startswith("__init__.") for path in copy.iterdir())
+
+
+async def _copy_from_either(copy: Path, wanted: Wanted, limits: Limits, certificates: Path | None) -> None:
+    """From the address, or, as GitLab leads there, from the one with `.git`. Raises `FetchFailed`."""
+    try:
+        await _copy(copy, wanted, wanted.git, limits, certificates)
+    except FetchFailed as first:
+        if first.code != "redirected" or wanted.git.endswith(".git"):
+            raise
+        shutil.rmtree(copy, ignore_errors=True)
+        try:
+            await _copy(copy, wanted, f"{wanted.git}.git", limits, certificates)
+        except FetchFailed as second:
+            raise (first if second.code == "not_found" else second) from None
 
 
 async def _copy(copy: Path, wanted: Wanted, address: str, limits: Limits, certificates: Path | None) -> None:

@@ -31,7 +31,7 @@ FORGOTTEN = "forgotten"
 
 RUNS = "A notebook of {name} is running."
 WAITS = "{name} is in the queue, or has a pending start."
-BILLED = "A paid instance of {name} is not deleted, and may be billed: {instance}."
+BILLED = "A paid notebook of {name} has not been deleted and may incur charges: {instance}."
 HAS_USER = "JupyterHub still has the user {name}."
 STOP = "Stop it on the page Running notebooks first, or ban the user, which ends everything."
 DELETE_IT = "Its owner must delete it or unlink the account; a banned user can do both."

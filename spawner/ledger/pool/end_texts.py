@@ -67,8 +67,9 @@ END_TEXTS: Mapping[EndReason, EndText] = {
     EndReason.MAINTENANCE: EndText("Your notebook was stopped for maintenance.", "Stopped for maintenance"),
     EndReason.BANNED: EndText("Your account was banned and your notebook was stopped.", "Account banned"),
     EndReason.GUARD: EndText(
-        "Your notebook was stopped by a rule of this platform: it used its processors fully for hours with nobody "
-        "there, or looked like a program that is not allowed here. If that was a mistake, tell the administrator.",
+        "Your notebook was stopped by a rule of this platform: it used its processors fully for hours while "
+        "nobody was there, or ran something that looks like a program that is not allowed here. If this was a "
+        "mistake, contact the administrator.",
         "Stopped by a rule of this platform",
     ),
     EndReason.IDLE: EndText(

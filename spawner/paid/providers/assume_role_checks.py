@@ -27,7 +27,7 @@ TOO_OPEN_WRONG = (
 CANNOT_READ = "The role does not allow {action}. Freepool needs it to read prices and running notebooks."
 TOO_MUCH = "The role also allows {action}. Freepool does not need or use it; we recommend removing it."
 
-NOT_SOLVENT = "The cloud reports that this account cannot pay for an instance right now. Check its balance."
+NOT_SOLVENT = "The cloud reports that this account cannot pay for a notebook right now. Check its balance."
 NO_WORKSPACE = "The account has no PAI workspace yet. Open the PAI console and create one."
 
 

@@ -15,7 +15,7 @@ LONGEST = 400
 
 MESSAGES: dict[type[base.ProviderError], tuple[str, str]] = {
     base.Rejected: ("The cloud refused this request.", ""),
-    base.AlreadyExists: ("The cloud already has an instance with this name.", ""),
+    base.AlreadyExists: ("The cloud already has a notebook with this name.", ""),
     base.NoCapacity: (
         "This machine type is sold out in the cloud right now.",
         "Try another machine type, or try again later.",

@@ -125,7 +125,9 @@ def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
         )
     if place == "days":
         return BadOption(
-            "{value} is no number of days.", next_step="Give more than 0 and at most 36500, or no end.", value=value
+            "{value} is not a number of days.",
+            next_step="Enter a number above 0 and up to 36500, or choose no end date.",
+            value=value,
         )
     return BadOption(
         "{value} is not a valid {key}.", next_step="Check the format and send it again.", value=value, key=place

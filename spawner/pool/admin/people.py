@@ -36,11 +36,11 @@ def until_of(change: BanChange, now: datetime) -> datetime | None:
     if change.for_good and change.days is None:
         return None
     if change.days is None or change.for_good:
-        raise BadOption("A ban needs a number of days, or no end.", next_step="Give one of the two.")
+        raise BadOption("Enter a number of days, or choose no end date.", next_step="Choose one of the two.")
     if not 0 < change.days <= LONGEST_DAYS:
         raise BadOption(
             "{days} is not a valid number of days.",
-            next_step="Give more than 0 and at most 36500, or no end.",
+            next_step="Enter a number above 0 and up to 36500, or choose no end date.",
             days=change.days,
         )
     return now + timedelta(days=change.days)
@@ -82,7 +82,9 @@ BAN_STAYS = "The ban stays until {until}, and with it a hash of the login: whoev
 BAN_STAYS_FOR_GOOD = (
     "The ban stays, and with it a hash of the login: whoever logs in with this account is banned. It has no end."
 )
-BAN_OF_NOBODY = "The ban then applies to no one: the login has no subject, so a user with a new link is a new user."
+BAN_OF_NOBODY = (
+    "The ban then applies to no one: sign-ins here have no permanent ID, so whoever gets a new link is a new user."
+)
 SOMEBODY_NEW = "Anyone who logs in with this account later is a new user."
 ELSEWHERE = "Logs and backups still have the name until they are rotated or deleted (docs/admin.md)."
 BILLS = ("consents", "orders", "order_events", "bindings")

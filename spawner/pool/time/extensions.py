@@ -125,27 +125,27 @@ class Extensions:
             return NotRunning("No notebook is running.", next_step="Start one first.")
         if AdminSettings(admin_settings.all_of(connection)).drain is not None:
             return MaintenanceAhead(
-                "The time of your notebook cannot be extended, because the platform closes for maintenance.",
+                "Your notebook cannot be extended, because maintenance is about to start.",
                 next_step="Download the files you want to keep.",
             )
         if self.catalog.sessions.extensions <= 0:
             return ExtensionsUsed(
-                "The time of a notebook cannot be extended on this platform.",
+                "Notebooks cannot be extended on this platform.",
                 next_step="Download the files you want to keep.",
             )
         if left <= 0:
             return ExtensionsUsed(
-                "The time of your notebook was extended as often as is possible.",
+                "Your notebook has been extended as often as allowed.",
                 next_step="Download the files you want to keep.",
             )
         if not self._is_allowed(connection, instance, instance.ends_at):
             return NotExtendable(
-                "Your account's limit for the length of a session does not allow more time.",
+                "Your account's session limit does not allow more time.",
                 next_step="Download the files you want to keep.",
             )
         if self._is_wanted(connection, instance):
             return OthersWait(
-                "Other users are waiting for this machine type, so the time of your notebook cannot be extended.",
+                "Other users are waiting for this machine type, so your notebook cannot be extended.",
                 next_step="Try again later, or download the files you want to keep.",
             )
         if not self.metering.covers(connection, instance, self._seconds, self.now()):
@@ -177,6 +177,6 @@ def _clicks(connection: Connection, instance_id: str) -> list[Extension]:
 
 def _no_hours() -> NoHoursToExtend:
     return NoHoursToExtend(
-        "Your hours of this week are not enough to extend the time of your notebook.",
+        "You do not have enough hours left this week to extend your notebook.",
         next_step="Download the files you want to keep.",
     )

@@ -110,7 +110,8 @@ function update(old, node) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const { name } of [...old.attributes]) {
-    if (!node.hasAttribute(name)) old.removeAttribute(name);
+    const isUsers = name === "open" && old instanceof HTMLDetailsElement;
+    if (!node.hasAttribute(name) && !isUsers) old.removeAttribute(name);
   }
   patch(old, [...node.childNodes]);
   // After the user has changed a control, its attributes no longer set its value.

@@ -41,7 +41,15 @@ export interface LabApp {
     collapseRight?(): void;
   };
   serviceManager: { serverSettings: ServerSettings };
-  commands: { commandExecuted: Signal<unknown, { id: string }> };
+  commands: {
+    commandExecuted: Signal<unknown, { id: string }>;
+    addCommand(id: string, options: { label: string; execute: () => unknown }): unknown;
+  };
+  contextMenu: { addItem(options: { command: string; selector: string; rank: number }): unknown };
+}
+
+export interface FileBrowserFactory {
+  tracker: { currentWidget: { selectedItems(): Iterable<{ path: string }> } | null };
 }
 
 export interface StatusBar {
@@ -71,6 +79,7 @@ export interface Kit {
     Dialog: { tracker: { widgetAdded: Signal<unknown, LabDialog> } };
   };
   docmanager: { IDocumentManager: Token };
+  filebrowser: { IFileBrowserFactory: Token };
   services: {
     ServerConnection: { makeRequest(url: string, init: RequestInit, settings: ServerSettings): Promise<Response> };
   };

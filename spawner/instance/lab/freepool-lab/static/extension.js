@@ -11,7 +11,7 @@ import { StatusItem } from "./status.js";
 import { languageOf, texts } from "./texts.js";
 import { Usage } from "./usage.js";
 
-/** @import { DocumentManager, Kit, LabApp, Shared, StatusBar } from "../types.d.ts" */
+/** @import { DocumentManager, FileBrowserFactory, Kit, LabApp, Shared, StatusBar } from "../types.d.ts" */
 
 /** Where the file browser would leave no room for the notebook. */
 const NARROW = "(width < 600px)";
@@ -22,13 +22,13 @@ const NARROW = "(width < 600px)";
  */
 async function load(shared) {
   const names = [
-    "@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/docmanager", "@jupyterlab/services",
-    "@jupyterlab/statusbar", "@jupyterlab/translation", "@jupyterlab/ui-components", "@lumino/widgets",
+    "@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/docmanager", "@jupyterlab/filebrowser",
+    "@jupyterlab/services", "@jupyterlab/statusbar", "@jupyterlab/translation", "@jupyterlab/ui-components", "@lumino/widgets",
   ];
-  const [application, apputils, docmanager, services, statusbar, translation, ui, widgets] = /** @type {any[]} */ (
+  const [application, apputils, docmanager, filebrowser, services, statusbar, translation, ui, widgets] = /** @type {any[]} */ (
     await Promise.all(names.map(shared))
   );
-  return { application, apputils, docmanager, services, statusbar, translation, ui, widgets };
+  return { application, apputils, docmanager, filebrowser, services, statusbar, translation, ui, widgets };
 }
 
 /** @param {string} address  of the style sheet */
@@ -62,14 +62,15 @@ export async function makePlugins(shared, base) {
     description: "Time left, notices, extension, download, and the end of the session.",
     autoStart: true,
     requires: [kit.statusbar.IStatusBar, kit.docmanager.IDocumentManager],
-    optional: [kit.translation.ITranslator],
+    optional: [kit.translation.ITranslator, kit.filebrowser.IFileBrowserFactory],
     /**
      * @param {LabApp} app
      * @param {StatusBar} statusBar
      * @param {DocumentManager} documents
      * @param {{ languageCode: string } | null} translator
+     * @param {FileBrowserFactory | null} browsers
      */
-    activate: (app, statusBar, documents, translator) => {
+    activate: (app, statusBar, documents, translator, browsers) => {
       addStyle(new URL("style.css", base).href);
       const t = texts(languageOf(translator?.languageCode ?? "", navigator.language));
       const settings = app.serviceManager.serverSettings;
@@ -80,7 +81,9 @@ export async function makePlugins(shared, base) {
         request: (url, init) => makeRequest(url, init, settings),
       });
       const usage = new Usage(connection);
-      const panel = new Panel({ app, connection, kit, share: new Share({ app, connection, documents, t }), usage, t });
+      const share = new Share({ app, connection, documents, t });
+      if (browsers) share.addToMenu(browsers, kit);
+      const panel = new Panel({ app, connection, kit, share, usage, t });
       const end = new EndDialog({ app, connection, documents, t });
       const status = new StatusItem({ connection, kit, usage, t, open: () => (connection?.end ? end.show() : panel.open()) });
       // JupyterLab hides items of priority 0 where the window is narrow.
