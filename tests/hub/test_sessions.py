@@ -194,4 +194,3 @@ async def test_a_running_cell_gets_grace_once_and_nothing_is_wiped_before_it_is_
         endless.cancel()
     ended = stack.ledger.read(instances.get, instance.id)
     assert ended.reason is EndReason.DEADLINE, "grace is given once"
-
