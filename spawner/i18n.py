@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from babel import negotiate_locale
 from babel.messages.pofile import read_po
@@ -61,6 +61,11 @@ def read_translations(folder: Path) -> dict[str, Translations]:
         message.id[0]: {"other": next(iter(message.string or ("",)))} for message in found if message.pluralizable
     }
     return {"en": Translations("en", {}), "zh-CN": Translations("zh-CN", entries, plurals)}
+
+
+def set_language_cookie(handler: Any, language: str) -> None:
+    """Store a chosen language in the cookie, which hub and desk both read."""
+    handler.set_cookie(LANGUAGE_COOKIE, language, path="/", expires_days=365, httponly=True, samesite="Lax")
 
 
 def choose_language(chosen: str | None, accept: str | None) -> str:

@@ -6,6 +6,7 @@ origin of their own, `NAME.HOST`, wherever the setup allows it. Where it does no
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -17,6 +18,14 @@ SIGNED_IN_COOKIE = "freepool-signed-in"
 """The hub sets it at a login, for the desk. It proves nothing."""
 LOCALHOST = "localhost"
 """Browsers resolve this name and all names below it to loopback, and treat plain http there as secure."""
+
+
+PLAIN = re.compile(r"[!-\[\]-~]+")
+
+
+def is_plain(address: str) -> bool:
+    """Whether an address to go to has printable ASCII only, without the backslash, which browsers read as a slash."""
+    return PLAIN.fullmatch(address) is not None
 
 
 class NotebookHosts(StrEnum):

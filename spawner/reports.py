@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import quote
 
+TEMPLATES = Path(__file__).parent / "templates"
+"""`report.html`, which pages of hub and desk include."""
 LONGEST_LINK = 1800
 """Mail programs and sites refuse longer addresses."""
 MAIL = "mailto:"

@@ -55,6 +55,7 @@ from spawner.pool.time.extensions import Extensions
 from spawner.pool.time.metered import Metered
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.server import LimitedServer, is_unforwarded, log_and_note
+from spawner.reports import TEMPLATES as REPORT_TEMPLATES
 from spawner.request_ids import id_of
 from spawner.settings import LARGEST_REQUEST, Settings
 
@@ -94,7 +95,9 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         changes=ChangeNotifier(ledger),
         texts=load_translations(),
         templates=Environment(
-            loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
+            loader=FileSystemLoader([FOLDER / "templates", REPORT_TEMPLATES]),
+            autoescape=True,
+            undefined=StrictUndefined,
         ),
         base=BASE,
         days=days,

@@ -14,9 +14,10 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from spawner.desk.context import Desk
 from spawner.desk.http import POLICY, Handler, JsonHandler
-from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES
+from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES, set_language_cookie
 from spawner.desk.requests import form_fields
 from spawner.errors import Banned
+from spawner.origins import is_plain
 from spawner.plain_errors import write_plain_error
 from spawner.request_ids import set_request_id
 
@@ -26,8 +27,6 @@ nothing for `SILENCE_MS` (live.js)."""
 SECONDS_PER_LISTENER = 0.015
 """Minimum interval between two states of one stream, for each open stream, where each state is read by itself. With 200
 open pages a change is shown after three seconds, and the desk has time to answer other requests."""
-LOCAL_PATH = re.compile(r"[!-\[\]-~]+")
-"""Printable ASCII without the backslash, which browsers read as a slash."""
 
 
 class LanguageForm(BaseModel):
@@ -66,13 +65,20 @@ def keep_language(handler: Handler, tag: str) -> None:
         return
     # A cookie of version 0.2 has the desk's path, and would come first.
     handler.add_header("Set-Cookie", f"{LANGUAGE_COOKIE}=; Max-Age=0; Path={handler.desk.base}")
-    # The hub's pages read it, too.
-    handler.set_cookie(LANGUAGE_COOKIE, tag, path="/", expires_days=365, httponly=True, samesite="Lax")
+    set_language_cookie(handler, tag)
+
+
+def use_asked_language(handler: Handler) -> None:
+    """Show this page in the language that `?language=` asks for, and store it."""
+    asked = handler.get_query_argument("language", None)
+    if asked is not None and asked in LANGUAGES:
+        keep_language(handler, asked)
+        handler.language_texts = handler.desk.texts[asked]
 
 
 def safe_address(handler: Handler, here: str) -> str:
     """This address, if it is one of the desk's; else the home page. `..` would lead to any other page of this host."""
-    is_ours = here.startswith(handler.desk.base) and LOCAL_PATH.fullmatch(here) is not None
+    is_ours = here.startswith(handler.desk.base) and is_plain(here)
     leads_out = ".." in unquote(here.partition("?")[0]).split("/")
     return here if is_ours and not leads_out else handler.desk.base
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spawner.i18n import LANGUAGE_COOKIE, LANGUAGES, Plural, Translations, choose_language, read_translations
+from spawner.i18n import (
+    LANGUAGE_COOKIE,
+    LANGUAGES,
+    Plural,
+    Translations,
+    choose_language,
+    set_language_cookie,
+    read_translations,
+)
 
 __all__ = [
     "LANGUAGES",
@@ -13,6 +21,7 @@ __all__ = [
     "Plural",
     "Translations",
     "choose_language",
+    "set_language_cookie",
     "load_translations",
 ]
 

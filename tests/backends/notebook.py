@@ -106,6 +106,15 @@ class Notebook:
                     return "".join(printed)
         raise KernelDied
 
+    async def wait_busy(self) -> None:
+        """Until the server knows that a cell runs."""
+
+        async def is_busy() -> bool:
+            _, model = await self.call("GET", f"kernels/{self.kernel}")
+            return bool(model["execution_state"] == "busy")
+
+        await eventually(is_busy, seconds=RUN_SECONDS)
+
     async def ask(self, expression: str, *, setup: str = "") -> Any:
         """The value of an expression, by way of JSON, after running `setup`."""
         code = f"{textwrap.dedent(setup)}\nimport json as _json\nprint('\\n=>' + _json.dumps({expression}))"

@@ -61,10 +61,12 @@ def test_the_time_left_and_all_files_are_in_jupyterlab(visitor: Visitor, picture
     status(page).click()
     panel = page.locator("#freepool-panel")
     expect(panel).to_contain_text("all its files are deleted")
+    type_into_new_file(page, "typed before")
     with page.expect_download() as download:
         panel.get_by_role("link", name="Download all files").click()
-    names = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())).namelist()
-    assert any(name.startswith("examples/") for name in names), names
+    files = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes()))
+    assert any(name.startswith("examples/") for name in files.namelist()), files.namelist()
+    assert files.read("untitled.txt") == b"typed before", "what was not saved yet is saved first"
     expect(panel.get_by_role("term").filter(has_text="Memory")).to_be_visible()
     expect(panel.get_by_text(re.compile(r"^[\d.]+ [GM]B of [\d.]+ GB$")).first).to_be_visible()
     save = panel.get_by_role("link", name="Save to Git or a bucket…")
@@ -73,9 +75,11 @@ def test_the_time_left_and_all_files_are_in_jupyterlab(visitor: Visitor, picture
         "href", f"{visitor.stack.url}/services/desk/"
     )
     picture(page, "panel")
+    page.locator(".jp-FileEditor .cm-content").click()
+    page.keyboard.press("ControlOrMeta+End")
 
     # The network is away, and back: nothing is lost, and nobody has to reload.
-    type_into_new_file(page, "typed before")
+    page.keyboard.type(" and after")
     visitor.context.set_offline(True)
     expect(status(page)).to_contain_text("Not connected, trying again")
     lost = page.locator(".freepool-banner").get_by_text("Connection lost. Trying again")
@@ -94,7 +98,7 @@ def test_the_time_left_and_all_files_are_in_jupyterlab(visitor: Visitor, picture
     picture(page, "stopped")
     with page.expect_download() as kept:
         end.get_by_role("button", name="untitled.txt").click()
-    assert kept.value.path().read_text() == "typed before"
+    assert kept.value.path().read_text() == "typed before and after"
     end.get_by_role("button", name="Stay on this page").click()
     expect(end).to_be_hidden()
     expect(page.locator(".jp-FileEditor .cm-content")).to_contain_text("typed before")

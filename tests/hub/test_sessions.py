@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 
-from spawner.ledger import Instance
+from spawner.ledger import EndReason, Instance
+from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
 from tests.api.test_events import states
-from tests.hub.deadlines import set_end
+from tests.backends.notebook import Notebook
+from tests.hub.deadlines import reach_end, set_end
 from tests.stack import PATIENCE, Stack, eventually
 
 USERS = ("session-ann", "session-bob")
+SLOW_CELL = """
+import os, time
+while not os.path.exists("go"):
+    time.sleep(0.05)
+print("finished")
+"""
 EXTEND_SECONDS = 0.3
 MINUTE = timedelta(minutes=1)
 
@@ -151,3 +161,36 @@ def test_a_token_of_another_server_reaches_no_session(stack: Stack) -> None:
     refused = stack.desk("POST", "api/session/extend", token=read_only, json={})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
     assert {one.id: one.ends_at for one in stack.unended()} == before
+
+
+async def test_a_running_cell_gets_grace_once_and_nothing_is_wiped_before_it_is_over(stack: Stack) -> None:
+    """The kernel is a real one: what the steward hears of it decides."""
+    name = "session-cid"
+    stack.add_user(name)
+    instance, token = stack.run(name), stack.user_token(name)
+    async with aiohttp.ClientSession() as session:
+        notebook = Notebook(session, f"{stack.url}/user/{name}/", token, instance.slot_id or "")
+        await notebook.open_kernel()
+        cell = asyncio.create_task(notebook.run(SLOW_CELL))
+        await notebook.wait_busy()
+        reach_end(stack.ledger, instance.id, instance.person_id)
+        end = instance_of(stack, name).ends_at
+        assert end is not None
+
+        def told() -> list[dict[str, Any]]:
+            said: list[dict[str, Any]] = stack.desk("GET", "api/session", token=token).json()["notices"]
+            return [one for one in said if one["kind"] == "grace"]
+
+        (grace,) = await asyncio.to_thread(eventually, told, what="grace")
+        assert time_of(grace["due_at"]) == end + 10 * MINUTE == instance_of(stack, name).ends_at
+        status, _ = await notebook.call("PUT", "contents/go", json={"type": "file", "format": "text", "content": ""})
+        assert status == 201, "the user can still save"
+        assert await cell == "finished\n"
+
+        endless = asyncio.create_task(notebook.run("import time; time.sleep(600)"))
+        await notebook.wait_busy()
+        reach_end(stack.ledger, instance.id, instance.person_id)
+        await asyncio.to_thread(eventually, lambda: instance.slot_id not in stack.slot_folders(), what="the wipe")
+        endless.cancel()
+    ended = stack.ledger.read(instances.get, instance.id)
+    assert ended.reason is EndReason.DEADLINE, "grace is given once"

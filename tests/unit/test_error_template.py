@@ -10,6 +10,7 @@ from spawner.errors import PoolFull, Queued, Refusal
 from spawner.hub.pages.config import TEMPLATES
 from spawner.hub.pages.reports import Report
 from spawner.hub.refusal import SpawnRefused
+from spawner.reports import TEMPLATES as REPORT_TEMPLATES
 
 DESK = "/services/desk/"
 
@@ -26,7 +27,7 @@ def page(refusal: Refusal) -> str:
         "languages": [],
         "report_of": lambda what: Report(f"What: {what}", "mailto:ops@example.org"),
     }
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    environment = Environment(loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES]), autoescape=True)
     return environment.get_template("error.html").render(values)
 
 

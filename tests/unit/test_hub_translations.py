@@ -12,12 +12,18 @@ from jupyterhub._data import DATA_FILES_PATH
 from spawner.desk.i18n import load_translations
 from spawner.hub.pages.language import TRANSLATIONS, language_links
 from spawner.i18n import read_translations
+from spawner.reports import TEMPLATES as REPORT_TEMPLATES
 from tests.stack import PROJECT
 
 HUB = PROJECT / "spawner" / "hub"
 TEMPLATES = [*(HUB / "pages" / "templates").glob("*.html"), *(HUB / "templates-shared").glob("*.html")]
+INCLUDED = [REPORT_TEMPLATES / "report.html"]
 TEXTS = sorted(
-    {found[2] for path in TEMPLATES for found in re.finditer(r"""\bt\((["'])(.*?)\1[,)]""", path.read_text())}
+    {
+        found[2]
+        for path in (*TEMPLATES, *INCLUDED)
+        for found in re.finditer(r"""\b[t_]\((["'])(.*?)\1[,)]""", path.read_text())
+    }
 )
 CHINESE = read_translations(TRANSLATIONS)["zh-CN"].translations
 DESKS = load_translations()["zh-CN"].translations

@@ -127,7 +127,7 @@ def _texts_in_code() -> Iterator[tuple[str, str]]:
 
 
 def _texts_in_templates() -> Iterator[tuple[str, str]]:
-    for path in sorted((SOURCE / "desk" / "templates").rglob("*.html")):
+    for path in sorted([*(SOURCE / "desk" / "templates").rglob("*.html"), *(SOURCE / "templates").glob("*.html")]):
         for found in re.finditer(r"""_\((["'])(.*?)\1[,)]""", path.read_text()):
             yield path.name, found[2]
 

@@ -6,7 +6,7 @@ import asyncio
 
 from tornado.httputil import url_concat
 
-from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES
+from spawner.desk.common import use_asked_language
 from spawner.desk.open import cookie
 from spawner.desk.open.describe import choices, describe
 from spawner.desk.open.http import LinkHandler
@@ -42,10 +42,7 @@ class OpenPage(LinkHandler, StartHandler):
         if may_be_signed_in(self):
             await super().ask_to_sign_in()
             return
-        asked = self.get_query_argument("language", None)
-        if asked in LANGUAGES:
-            self.set_cookie(LANGUAGE_COOKIE, str(asked), path="/", expires_days=365, httponly=True, samesite="Lax")
-            self.language_texts = self.desk.texts[str(asked)]
+        use_asked_language(self)
         offer = await read_offer(self)
         self.finish(
             self.render_page(

@@ -7,11 +7,10 @@ from urllib.parse import parse_qs, unquote, urlencode
 
 from spawner.desk.context import Desk
 from spawner.ledger.people import terms
+from spawner.origins import is_plain
 
 PAGE = "terms/accept"
 CACHE_ENTRIES = 100_000
-LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
-"""A path of this host: printable ASCII without the backslash, which browsers read as a slash."""
 STARTS = re.compile(r"(spawn|user)(/.*)?")
 """Below the hub's base: its pages that ask for an acceptance, and those that these lead to."""
 
@@ -46,9 +45,9 @@ def local_target(text: str, base: str) -> str:
     """
     hub = f"{base.removesuffix('services/desk/')}hub/"
     path, _, query = text.partition("?")
-    is_plain = LOCAL_PATH.fullmatch(text) is not None and ".." not in unquote(path).split("/")
+    is_local = is_plain(text) and text.startswith("/") and not text.startswith("//")
     is_start = path.startswith(hub) and STARTS.fullmatch(path, len(hub)) is not None
-    if not is_plain or not (path.startswith(base) or is_start):
+    if not is_local or ".." in unquote(path).split("/") or not (path.startswith(base) or is_start):
         return base
     following = [] if path.startswith(base) else parse_qs(query).get("next", [])  # the hub's page leads on
     return text if all(local_target(one, base) == one for one in following) else path

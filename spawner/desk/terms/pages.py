@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tornado.httputil import url_concat
 
+from spawner.desk.common import use_asked_language
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
-from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES
 from spawner.desk.requests import form_fields
 from spawner.desk.terms.check import PAGE, local_target, remember
 from spawner.i18n import LANGUAGE_NAMES
@@ -29,10 +29,7 @@ class TextHandler(Handler):
 
     def get(self) -> None:
         """The text. `?language=` chooses the language, as on the landing page."""
-        asked = self.get_query_argument("language", None)
-        if asked in LANGUAGES:
-            self.set_cookie(LANGUAGE_COOKIE, str(asked), path="/", expires_days=365, httponly=True, samesite="Lax")
-            self.language_texts = self.desk.texts[str(asked)]
+        use_asked_language(self)
         here, documents = f"{self.desk.base}{self.name}", self.desk.documents
         self.finish(
             self.render_page(

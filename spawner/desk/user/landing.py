@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 from tornado.httputil import url_concat
 
+from spawner.desk.common import use_asked_language
 from spawner.desk.durations import size
 from spawner.desk.http import JsonHandler
-from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES, Translations
+from spawner.desk.i18n import Translations
 from spawner.desk.user.example_view import missing_models
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.state import offer_of
@@ -65,10 +66,7 @@ def keep_next(handler: UserHandler, here: str) -> None:
 
 async def show_landing(handler: UserHandler) -> None:
     """Write the page."""
-    asked = handler.get_query_argument("language", None)
-    if asked in LANGUAGES:
-        handler.set_cookie(LANGUAGE_COOKIE, str(asked), path="/", expires_days=365, httponly=True, samesite="Lax")
-        handler.language_texts = handler.desk.texts[str(asked)]
+    use_asked_language(handler)
     texts, settings = handler.language_texts, handler.desk.settings
     query = {name: handler.get_query_argument(name) for name in handler.request.query_arguments if name != "language"}
     here = url_concat(handler.desk.base, query)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
@@ -13,11 +12,10 @@ from traitlets import Unicode
 from spawner.hub.login.deleted_users import note_deletion, was_deleted_since
 from spawner.hub.login.link import BadLink, read_token
 from spawner.hub.login.pages import LoginRefused, QuietHandler, both, in_both
+from spawner.origins import is_plain
 
 NEXT_COOKIE = "freepool-next"
 """The desk's landing page sets it: the page to open after the login, in hexadecimal."""
-LOCAL_PATH = re.compile(r"[!-\[\]-~]+")
-"""Printable ASCII without the backslash, which browsers read as a slash."""
 NEW_LINK = ("Make a new one with <code>freepool link</code>.", "请用 <code>freepool link</code> 生成新链接。")
 SENTENCES = {
     BadLink.NOT_VALID: ("This link is not valid.", "此链接无效，"),
@@ -71,7 +69,7 @@ class LinkHandler(QuietHandler):
             return home
         ours = (home, f"{home}open", f"{home}open/wait")  # with a query; `..` would lead to any other page
         is_desks = wanted.partition("?")[0] in ours
-        return wanted if is_desks and LOCAL_PATH.fullmatch(wanted) else home
+        return wanted if is_desks and is_plain(wanted) else home
 
     def _refuse_other_pages(self) -> None:
         """Whoever has a link can have another's browser open it. Browsers say who asks, and what for; programs do not.

@@ -12,7 +12,15 @@ from tornado.httputil import url_concat
 from spawner import __version__
 from spawner.hub.announcement import announced
 from spawner.hub.pages.reports import report_of
-from spawner.i18n import LANGUAGE_COOKIE, LANGUAGE_NAMES, LANGUAGES, Translations, choose_language, read_translations
+from spawner.i18n import (
+    LANGUAGE_COOKIE,
+    LANGUAGE_NAMES,
+    LANGUAGES,
+    Translations,
+    choose_language,
+    set_language_cookie,
+    read_translations,
+)
 
 TRANSLATIONS = Path(__file__).parent.parent / "translations"
 ASSETS = "freepool/"
@@ -49,7 +57,7 @@ def translate_pages(report_to: str | None = None) -> None:
 def _of_request(handler: Any, texts: dict[str, Translations], report_to: str | None) -> dict[str, Any]:
     asked = asked_language(handler)
     if asked is not None and not handler._headers_written:
-        handler.set_cookie(LANGUAGE_COOKIE, asked, path="/", expires_days=365, httponly=True, samesite="Lax")
+        set_language_cookie(handler, asked)
     chosen = asked or handler.get_cookie(LANGUAGE_COOKIE)
     language = choose_language(chosen, handler.request.headers.get("Accept-Language"))
     base = handler.hub.base_url

@@ -14,6 +14,7 @@ export interface LabWidget {
 
 export interface DocumentModel {
   dirty: boolean;
+  readOnly: boolean;
   toJSON(): unknown;
   toString(): string;
 }
@@ -22,6 +23,7 @@ export interface DocumentContext {
   path: string;
   model: DocumentModel;
   contentsModel: { type: string } | null;
+  save(): Promise<void>;
 }
 
 export interface DocumentManager { contextForWidget(widget: LabWidget): DocumentContext | undefined }

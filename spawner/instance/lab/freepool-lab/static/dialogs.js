@@ -4,13 +4,14 @@ import { h } from "./dom.js";
 
 /** @import { Kit, LabApp, LabDialog } from "../types.d.ts" */
 /** @import { Connection } from "./connection.js" */
+/** @import { Download } from "./download.js" */
 /** @import { Texts } from "./texts.js" */
 
 const SHUT_DOWN = "filemenu:shutdown";
 const MOMENT_MS = 2000;
 
-/** @param {{ app: LabApp, connection: Connection, kit: Kit, t: Texts }} parts */
-export function watchDialogs({ app, connection, kit, t }) {
+/** @param {{ app: LabApp, connection: Connection, download: Download, kit: Kit, t: Texts }} parts */
+export function watchDialogs({ app, connection, download, kit, t }) {
   /** @type {Set<LabDialog>} */
   const open = new Set();
   let shutDownAt = -MOMENT_MS;
@@ -36,8 +37,7 @@ export function watchDialogs({ app, connection, kit, t }) {
   function warnOfWipe({ node }) {
     shutDownAt = -MOMENT_MS;
     node.querySelector(".jp-Dialog-body")?.append(
-      h("p", { class: "freepool-warning" }, t.say("shut_down_wipes"), " ",
-        h("a", { href: `${connection.base}files.zip`, download: "freepool-files.zip" }, t.say("download"))),
+      h("p", { class: "freepool-warning" }, t.say("shut_down_wipes"), " ", download.link()),
     );
   }
 }

@@ -1,8 +1,10 @@
-/** Open documents as this page holds them, saved or not, to be saved to the person's computer. */
+/** Open documents as this page holds them, saved or not: to be saved, or to be downloaded to the person's computer. */
 
 /** @import { DocumentContext, DocumentManager, LabApp } from "../types.d.ts" */
 
 /** @typedef {{ path: string, dirty: boolean, save: () => void }} Kept */
+
+const SAVE_MS = 10_000;
 
 /**
  * Every open document once, those with unsaved changes first.
@@ -20,6 +22,18 @@ export function openDocuments(app, manager) {
     }
   }
   return [...found.values()].sort((a, b) => Number(b.dirty) - Number(a.dirty));
+}
+
+/**
+ * Save every document with unsaved changes, as JupyterLab's own File > Save All does. Resolves in any case.
+ * @param {LabApp} app
+ * @param {DocumentManager} manager
+ */
+export async function saveDocuments(app, manager) {
+  const contexts = new Set([...app.shell.widgets("main")].map((widget) => manager.contextForWidget(widget)));
+  const saves = [...contexts].flatMap((one) => (one?.model.dirty && !one.model.readOnly ? [one.save()] : []));
+  // A question of JupyterLab's, such as about a file that has changed on the disk, may stand for long.
+  await Promise.race([Promise.allSettled(saves), new Promise((done) => { setTimeout(done, SAVE_MS); })]);
 }
 
 /** @param {DocumentContext} context */

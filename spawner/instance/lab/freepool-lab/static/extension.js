@@ -1,8 +1,9 @@
 /** The plugins: the session in JupyterLab, and what is done when the server does not answer. */
 
 import { Connection } from "./connection.js";
-import { EndDialog } from "./end.js";
 import { watchDialogs } from "./dialogs.js";
+import { Download } from "./download.js";
+import { EndDialog } from "./end.js";
 import { reportInput } from "./input.js";
 import { Notices } from "./notices.js";
 import { Panel } from "./panel.js";
@@ -81,18 +82,19 @@ export async function makePlugins(shared, base) {
         request: (url, init) => makeRequest(url, init, settings),
       });
       const usage = new Usage(connection);
+      const download = new Download({ app, connection, documents, t });
       const share = new Share({ app, connection, documents, t });
       if (browsers) share.addToMenu(browsers, kit);
-      const panel = new Panel({ app, connection, kit, share, usage, t });
+      const panel = new Panel({ app, connection, download, kit, share, usage, t });
       const end = new EndDialog({ app, connection, documents, t });
       const status = new StatusItem({ connection, kit, usage, t, open: () => (connection?.end ? end.show() : panel.open()) });
       // JupyterLab hides items of priority 0 where the window is narrow.
       const place = /** @type {const} */ ({ align: "right", rank: 1000, priority: 1 });
       statusBar.registerStatusItem("freepool-lab:session", { item: status.widget, ...place });
-      const notices = new Notices({ connection, kit, t });
+      const notices = new Notices({ connection, download, kit, t });
       usage.addEventListener("ended", (event) => notices.tellOfKernel(/** @type {CustomEvent} */ (event).detail));
       usage.addEventListener("full", (event) => notices.tellOfFull(/** @type {CustomEvent} */ (event).detail));
-      watchDialogs({ app, connection, kit, t });
+      watchDialogs({ app, connection, download, kit, t });
       reportInput(connection);
       // JupyterLab's own start comes first.
       app.restored.then(() => {

@@ -5,6 +5,7 @@ import { openNotices } from "./panel.js";
 
 /** @import { EndedKernel, Kit, Notice, NotificationAction } from "../types.d.ts" */
 /** @import { Connection } from "./connection.js" */
+/** @import { Download } from "./download.js" */
 /** @import { Texts } from "./texts.js" */
 
 const OWN = "own-";
@@ -28,9 +29,10 @@ function message({ title, text }, t) {
 }
 
 export class Notices {
-  /** @param {{ connection: Connection, kit: Kit, t: Texts }} parts */
-  constructor({ connection, kit, t }) {
+  /** @param {{ connection: Connection, download: Download, kit: Kit, t: Texts }} parts */
+  constructor({ connection, download, kit, t }) {
     this.connection = connection;
+    this.download = download;
     this.kit = kit.apputils.Notification;
     this.t = t;
     /** @type {Map<string, { notice: Notice, toast: string }>} what is shown, by topic */
@@ -120,7 +122,7 @@ export class Notices {
     if (notice.kind === "deadline" || notice.kind === "maintenance") {
       actions.push({
         label: t.say("act_download"),
-        callback: () => { window.open(`${connection.base}files.zip`, "_blank", "noopener"); },
+        callback: () => { this.download.start(); },
       });
     }
     return actions;

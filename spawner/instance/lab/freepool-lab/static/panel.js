@@ -5,6 +5,7 @@ import { urgency } from "./status.js";
 
 /** @import { Kit, LabApp, Notice, Session } from "../types.d.ts" */
 /** @import { Connection } from "./connection.js" */
+/** @import { Download } from "./download.js" */
 /** @import { Share } from "./share.js" */
 /** @import { Texts } from "./texts.js" */
 /** @import { Usage } from "./usage.js" */
@@ -33,10 +34,11 @@ function extensionWords(session, t) {
 export const openNotices = (session) => (session?.notices ?? []).filter(({ answered_at }) => !answered_at);
 
 export class Panel {
-  /** @param {{ app: LabApp, connection: Connection, kit: Kit, share: Share, usage: Usage, t: Texts }} parts */
-  constructor({ app, connection, kit, share, usage, t }) {
+  /** @param {{ app: LabApp, connection: Connection, download: Download, kit: Kit, share: Share, usage: Usage, t: Texts }} parts */
+  constructor({ app, connection, download, kit, share, usage, t }) {
     this.app = app;
     this.connection = connection;
+    this.download = download;
     this.share = share;
     this.usage = usage;
     this.t = t;
@@ -69,8 +71,10 @@ export class Panel {
       hint: row(),
       time: h("section", {}),
       files: h("section", {}, h("h3", {}, t.say("files")), h("p", {}, t.say("wiped")),
-        h("p", {}, h("a", { href: `${this.connection.base}files.zip`, download: "freepool-files.zip" }, t.say("download"))),
-        h("p", {}, h("a", { href: `${this.connection.base}save`, target: "_blank", rel: "noopener" }, t.say("save_elsewhere"))),
+        h("p", {}, this.download.link()),
+        h("p", {}, h("a", {
+          href: `${this.connection.base}save`, target: "_blank", rel: "noopener", click: () => { this.download.save(); },
+        }, t.say("save_elsewhere"))),
         this.share.node),
       messages: h("section", { hidden: true }),
       allowance: h("section", { hidden: true }),
