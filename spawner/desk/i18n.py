@@ -10,8 +10,8 @@ from spawner.i18n import (
     Plural,
     Translations,
     choose_language,
-    set_language_cookie,
     read_translations,
+    set_language_cookie,
 )
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "Plural",
     "Translations",
     "choose_language",
-    "set_language_cookie",
     "load_translations",
+    "set_language_cookie",
 ]
 
 TRANSLATIONS = Path(__file__).parent / "translations"

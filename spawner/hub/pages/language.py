@@ -18,8 +18,8 @@ from spawner.i18n import (
     LANGUAGES,
     Translations,
     choose_language,
-    set_language_cookie,
     read_translations,
+    set_language_cookie,
 )
 
 TRANSLATIONS = Path(__file__).parent.parent / "translations"
