@@ -6,9 +6,16 @@ import os
 import signal
 from pathlib import Path
 
-from tests.stack import Stack, eventually, running_stack, write_catalog
+import pytest
+import yaml
+
+from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 FORKED = ("hub", "desk", "steward")
+SAYS_WHAT_IT_HAS = """
+import os, tempfile
+print("has", os.environ["TMPDIR"], tempfile.gettempdir(), "FREEPOOL_NOT_PASSED_ON" in os.environ)
+"""
 
 
 def parent_of(pid: int) -> int:
@@ -21,13 +28,23 @@ def answers(stack: Stack) -> bool:
     )
 
 
-def test_programs_come_back_from_the_fork_server_and_without_it(state: Path, lean: Path) -> None:
+def test_programs_come_back_from_the_fork_server_and_without_it(
+    state: Path, lean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEPOOL_NOT_PASSED_ON", "x")
     catalog = write_catalog(state / "catalog.yaml")
-    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
+    config = state / "jupyterhub_config.py"
+    config.write_text((PROJECT / "hub_config" / "jupyterhub_config.py").read_text() + SAYS_WHAT_IT_HAS)
+    settings = state / "settings.yaml"
+    settings.write_text(yaml.safe_dump(yaml.safe_load(lean.read_text()) | {"hub_config": str(config)}))
+    with running_stack(state / "s", catalog=catalog, settings=settings) as stack:
         (hub,) = stack.pids("hub")
         fork_server = parent_of(hub)
         assert parent_of(fork_server) == stack.process.pid
         assert [parent_of(pid) for name in FORKED for pid in stack.pids(name)] == [fork_server] * 3
+
+        has = f"has {stack.state / 'tmp'} {stack.state / 'tmp'} False"
+        assert stack.log("hub").count(has) == 1
 
         stack.kill("hub")
         eventually(lambda: stack.pids("hub") not in ([], [hub]), what="another hub")
@@ -44,6 +61,7 @@ def test_programs_come_back_from_the_fork_server_and_without_it(state: Path, lea
         )
         assert {parent_of(pid) for name in FORKED for pid in stack.pids(name)} == {stack.process.pid}
         eventually(lambda: answers(stack), what="an answer")
+        assert stack.log("hub").count(has) == 3, "forked twice, executed once"
         assert [instance.id for instance in stack.unended()] == [running.id]
         assert stack.stop("stays").status_code in (202, 204)
     assert sum("ended (-9)" in line for line in stack.output) == 4
