@@ -75,8 +75,8 @@ class Notebook:
                             return dict(message["content"])
         return None
 
-    async def run(self, code: str, *, seconds: float = RUN_SECONDS) -> str:
-        """Run code; what it printed. Raises `CodeFailed` or `KernelDied`."""
+    async def run(self, code: str, *, seconds: float = RUN_SECONDS, **beside: str) -> str:
+        """Run code; what it printed. `beside` is sent in the same message. Raises `CodeFailed` or `KernelDied`."""
         if not self.kernel:
             await self.open_kernel()
         headers = {"Authorization": f"token {self.token}"}
@@ -85,7 +85,7 @@ class Notebook:
             asyncio.timeout(seconds),
             self.session.ws_connect(address, headers=headers, max_msg_size=0) as socket,
         ):
-            content = {"code": textwrap.dedent(code), "silent": False, "stop_on_error": False}
+            content = {"code": textwrap.dedent(code), "silent": False, "stop_on_error": False, **beside}
             request = _message("execute_request", content, channel="shell")
             message_id = request["header"]["msg_id"]
             await socket.send_json(request)

@@ -258,7 +258,7 @@ def test_instances_survive_kills_of_hub_and_supervisor_and_ctrl_c_ends_them(stat
         survivor = instance_of(first, "survivor")
         first.process.kill()
         first.process.wait()
-    eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
+    eventually(lambda: not any("spawner.cli" in line for line in processes_of(state)), what="the end of its programs")
     former = free_port()  # the hub's own, which notebooks of version 0.1 know
     (state / "s" / "ports.json").write_text(json.dumps({"hub_port": former}))
     port = ("--port", str(first.port))  # instances know it
