@@ -13,16 +13,16 @@ from tests.cluster.network import is_on_cluster
 CLUSTER = "the cluster"
 """What shares the one cluster: one worker runs it, test after test."""
 SECONDS = {
-    CLUSTER: 1000,
+    CLUSTER: 700,
     "tests/hub/test_queue.py": 120,
     "tests/browser/test_people.py": 105,
     "tests/hub/test_paid.py": 95,
     "tests/examples/test_examples.py": 95,
     "tests/faults/test_kill.py": 90,
     "tests/browser/test_paid.py": 90,
-    "tests/images/test_built.py": 85,
     "tests/hub/test_maintenance_and_webhooks.py": 85,
     "tests/browser/test_closed_lid.py": 80,
+    "tests/images/test_built.py": 75,
     "tests/login/test_provider.py": 75,
     "tests/browser/test_newcomer.py": 75,
     "tests/backends/test_unprivileged.py": 70,
@@ -36,7 +36,7 @@ SECONDS = {
     "tests/paid/test_order_failures.py": 45,
     "tests/browser/test_allowances.py": 45,
     "tests/backends/test_traffic.py": 45,
-    "tests/backends/test_wiped.py": 40,
+    "tests/backends/test_wiped.py": 45,
     "tests/paid/test_unreliable_cloud.py": 40,
     "tests/paid/test_contract.py": 40,
     "tests/backends/test_isolation.py": 40,
