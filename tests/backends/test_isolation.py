@@ -220,7 +220,7 @@ async def test_writable_mounts_are_sized_nosuid_tmpfs_and_all_others_read_only(a
 
 
 async def test_what_all_see_is_written_by_none(tenants: TwoTenants) -> None:
-    """The cache of models: two strangers read the same file, and neither can change, replace or hide it."""
+    """The model cache: two strangers read the same file, and neither can change, replace or hide it."""
     path = f"{MODELS}/tiny/current/files/config.json"
     tries = {
         "write": f"open({path!r}, 'ab')",

@@ -1,4 +1,4 @@
-"""The cache of models in the chart: a claim that one Job writes to, and that notebooks see read-only."""
+"""The model cache in the chart: a claim that one Job writes to, and that notebooks see read-only."""
 
 from __future__ import annotations
 

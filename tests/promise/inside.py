@@ -170,7 +170,7 @@ def can_write(path: Path) -> bool:
 def models() -> str:
     store = Path("/mnt/models")
     if not store.is_dir():
-        raise NotHereError("no cache of models here")
+        raise NotHereError("no model cache here")
     for path in (store / "mine", *store.glob("*/current/files/config.json")):
         assert not can_write(path), f"{path} can be written"
     assert os.statvfs(store).f_flag & os.ST_RDONLY, "mounted writable"
