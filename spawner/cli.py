@@ -46,16 +46,22 @@ def _up(options: argparse.Namespace) -> None:
         more = ["spawner.pool.backends.kubernetes.backend"] if "kubernetes" in read_local_file(options.settings) else []
         for module in more:
             importlib.import_module(module)
+    port = port_number(options.port)
     fork_server = ForkServer.fork(main, more=more)
-    installation = prepare(
-        local_file=options.settings,
-        state=options.state,
-        port=port_number(options.port),
-        isolation=Isolation.NONE if options.unsafe_no_sandbox else Isolation.BUBBLEWRAP,
-        catalog=options.catalog,
-        ledger_url=options.ledger,
-        demo_cloud=options.demo_cloud,
-    )
+    try:
+        installation = prepare(
+            local_file=options.settings,
+            state=options.state,
+            port=port,
+            isolation=Isolation.NONE if options.unsafe_no_sandbox else Isolation.BUBBLEWRAP,
+            catalog=options.catalog,
+            ledger_url=options.ledger,
+            demo_cloud=options.demo_cloud,
+        )
+    except BaseException:
+        if fork_server is not None:
+            fork_server.close()
+        raise
     asyncio.run(up(installation, fork_server))
 
 
