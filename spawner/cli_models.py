@@ -1,4 +1,4 @@
-"""`freepool models pull | list | verify | remove`: the platform's cache of models."""
+"""`freepool models pull | list | verify | remove`: the platform's model cache."""
 
 from __future__ import annotations
 

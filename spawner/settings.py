@@ -7,14 +7,12 @@ steward read that file. On a cluster they are a mounted file.
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from spawner.address_settings import LOOPBACK, AddressSettings, socket_url
 from spawner.bundle_settings import BundleSettings
 from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
@@ -22,74 +20,35 @@ from spawner.guard_settings import GuardSettings
 from spawner.link_settings import LinkSettings
 from spawner.login_settings import LoginSettings
 from spawner.network_settings import InstanceNetwork
-from spawner.origins import (
-    NotebookHosts,
-    choose_subdomain_host,
-    default_public,
-    host_in_url,
-    insecure_subdomains,
-    is_localhost,
-)
+from spawner.origins import host_in_url
 from spawner.paid_settings import PaidSettings
 from spawner.people_settings import PeopleSettings
+from spawner.pool_settings import Isolation, KubernetesPool
 from spawner.rate_settings import RateLimits
 from spawner.terms_settings import TermsSettings
 from spawner.yaml_text import parse_yaml
+
+__all__ = [
+    "LARGEST_REQUEST",
+    "LOOPBACK",
+    "SETTINGS_VARIABLE",
+    "TOKEN_VARIABLE",
+    "Isolation",
+    "KubernetesPool",
+    "Settings",
+    "load_settings",
+    "socket_url",
+]
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 """The token of the service `automation`, for the hub."""
 LARGEST_REQUEST = 1024 * 1024
 """Bytes of a request's body that hub and desk take. Uploads go to notebooks, and have no limit here."""
-LOOPBACK = "127.0.0.1"
-"""Address at which this machine itself always reaches the proxy."""
 
 
-class Isolation(StrEnum):
-    """How the local pool isolates instances."""
-
-    BUBBLEWRAP = "bubblewrap"
-    NONE = "none"
-
-
-class KubernetesPool(BaseModel):
-    """The pool's namespace on a cluster, and how it is reached."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    namespace: str
-    kubeconfig: Path | None = Field(default=None, description="Default: this pod's own service account.")
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    pull_secrets: tuple[str, ...] = ()
-    priority_class: str | None = Field(default=None, description="Priority class of pods that are made for a user.")
-    warm_priority_class: str | None = Field(default=None, description="Priority class of warm pods.")
-    models_claim: str | None = Field(
-        default=None, description="PersistentVolumeClaim in the pool's namespace, with models; docs/models.md."
-    )
-    models_image: str | None = Field(
-        default=None, description="Image volume with models, in place of a claim. Needs Kubernetes 1.35."
-    )
-    gpu_metrics_url: str | None = Field(
-        default=None,
-        pattern="^https?://[^/]+(/.*)?$",
-        description="Where DCGM exporters tell how GPUs are used: a headless service, all of whose addresses are read, "
-        "or Prometheus' /federate. Unset: whether GPUs are used is not known.",
-    )
-
-
-def socket_url(path: Path) -> str:
-    """URL of a Unix socket as JupyterHub and configurable-http-proxy write it."""
-    return f"http+unix://{quote(str(path), safe='')}"
-
-
-class Settings(BaseModel):
-    """One installation. Paths are absolute once resolved.
-
-    On one machine hub, desk and the proxy's API listen on Unix sockets in the folder `sockets`, and only the proxy has
-    a port. On a cluster each has a port of its own, on `address`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Settings(AddressSettings):
+    """One installation. Paths are absolute once resolved."""
 
     catalog: Path
     state: Path
@@ -113,44 +72,10 @@ class Settings(BaseModel):
     kubernetes: KubernetesPool | None = Field(
         default=None, description="The cluster, where instances are pods; unset: instances run on this machine."
     )
-    address: str = Field(default="127.0.0.1", description="What hub, proxy and desk listen on.")
-    hub_host: str | None = Field(default=None, description="Name of the hub for its siblings and instances.")
-    proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
-    desk_host: str | None = Field(default=None, description="Name of the desk for the proxy.")
-    instance_desk_url: str | None = Field(
-        default=None,
-        description="URL of the desk for instances. Default: by the proxy, where it runs on the hub's machine.",
-    )
-    public: str | None = Field(default=None, description="Base URL that browsers use. Default: address and port.")
-    notebook_hosts: NotebookHosts = Field(
-        default=NotebookHosts.AUTO,
-        description="subdomains: each user's notebooks have a host, and so a browser origin, of their own below the "
-        "one of `public`. shared: they share the desk's. auto: subdomains for localhost, and for a name with https.",
-    )
-    subdomain_host: str | None = Field(
-        default=None,
-        pattern="^https?://[^/]+$",
-        description="JupyterHub's setting of this name: the host of `public`, with scheme and port, if notebooks have "
-        "hosts below it. `notebook_hosts` chooses it.",
-    )
     trust_notebooks: bool = Field(
         default=False,
         description="Offer paid instances, the administrator's pages and tokens although notebooks share the desk's "
         "origin, or pages come over plain http: what runs in a user's notebook can then click for its visitors.",
-    )
-    public_port: int = Field(default=8000, ge=1, le=65535)
-    sockets: Path | None = Field(
-        default=None,
-        description="Folder (mode 0700) of the sockets of hub, desk and the proxy's API; unset: they have ports.",
-    )
-    hub_port: int = Field(default=0, ge=0, le=65535)
-    proxy_api_port: int = Field(default=0, ge=0, le=65535)
-    desk_port: int = Field(default=0, ge=0, le=65535)
-    gate_port: int = Field(
-        default=0,
-        ge=0,
-        le=65535,
-        description="With `sockets`: the loopback port at which the hub finds the desk's gate.",
     )
     answer_seconds: float = Field(
         default=30,
@@ -221,57 +146,6 @@ class Settings(BaseModel):
     )
     paid: PaidSettings | None = Field(default=None, description="Paid instances; off where unset.")
 
-    @field_validator("public")
-    @classmethod
-    def _public_is_a_host(cls, public: str | None) -> str | None:
-        """JupyterHub's and the desk's paths begin at the root of a host."""
-        if public is None:
-            return None
-        try:
-            url = urlsplit(public)
-            is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.username
-        except ValueError:
-            is_host = False
-        if not is_host:
-            raise ValueError("must be the address that browsers use, such as https://lab.example.org")
-        if url.path not in ("", "/") or url.query or url.fragment:
-            raise ValueError(
-                f"a path is not supported: give Freepool a host name of its own, such as {url.scheme}://lab.example.org"
-            )
-        return public
-
-    @model_validator(mode="before")
-    @classmethod
-    def _choose_hosts(cls, data: Any) -> Any:
-        """Set `public` and `subdomain_host` where they are not, so that all processes read the same."""
-        if not isinstance(data, dict) or data.get("subdomain_host"):
-            return data
-        fields = cls.model_fields
-        try:
-            hosts = NotebookHosts(data.get("notebook_hosts", NotebookHosts.AUTO))
-            port = int(data.get("public_port", fields["public_port"].default))
-        except (TypeError, ValueError):
-            return data  # the fields' own validators say what is wrong
-        public = data.get("public") or default_public(data.get("address", fields["address"].default), port, hosts)
-        return data | {"public": public, "subdomain_host": choose_subdomain_host(str(public), hosts)}
-
-    @model_validator(mode="after")
-    def _hosts_are_safe(self) -> Settings:
-        if self.subdomain_host is None:
-            return self
-        if self.notebook_hosts is NotebookHosts.SHARED:
-            raise ValueError("notebook_hosts: shared, but subdomain_host is set: remove one of them")
-        why_not = insecure_subdomains(self.subdomain_host)
-        if why_not:
-            raise ValueError(f"subdomain_host: {why_not}")
-        return self
-
-    @model_validator(mode="after")
-    def _one_host(self) -> Settings:
-        if self.subdomain_host is not None and self.public_url.rstrip("/") != self.subdomain_host:
-            raise ValueError("subdomain_host: must be the host of `public`, with its scheme and port")
-        return self
-
     @model_validator(mode="after")
     def _require_an_origin_per_user(self) -> Settings:
         """On the desk's origin, a notebook's script can do what its user can, and a service worker can read along."""
@@ -325,48 +199,6 @@ class Settings(BaseModel):
         return self.ledger if self.shared_database else f"sqlite:///{self.state / 'jupyterhub.sqlite'}"
 
     @property
-    def hub_socket(self) -> Path | None:
-        """Unix socket of the hub process; None where it has a port."""
-        return self.sockets and self.sockets / "hub.sock"
-
-    @property
-    def desk_socket(self) -> Path | None:
-        """Unix socket of the desk process; None where it has a port."""
-        return self.sockets and self.sockets / "desk.sock"
-
-    @property
-    def proxy_api_socket(self) -> Path | None:
-        """Unix socket of the proxy's API; None where it has a port."""
-        return self.sockets and self.sockets / "proxy.sock"
-
-    @property
-    def hub_bind_url(self) -> str:
-        """What the hub process listens on."""
-        if self.hub_socket is not None:
-            return socket_url(self.hub_socket)
-        return f"http://{host_in_url(self.address)}:{self.hub_port}"
-
-    @property
-    def hub_url(self) -> str:
-        """Base URL of the hub process itself, without the proxy, for the proxy and the other siblings."""
-        if self.hub_socket is not None:
-            return f"{socket_url(self.hub_socket)}/hub/"
-        return f"http://{self.hub_host or host_in_url(self.address)}:{self.hub_port}/hub/"
-
-    @property
-    def hub_api_url(self) -> str:
-        """Base URL of JupyterHub's REST API as the hub's siblings reach it."""
-        return f"{self.hub_url}api"
-
-    @property
-    def local_url(self) -> str:
-        """Base URL of the proxy by loopback: without DNS, TLS and whatever stands in front of it.
-
-        With a sandbox's own network this is the one address of the machine that is forwarded.
-        """
-        return f"http://{LOOPBACK}:{self.public_port}/"
-
-    @property
     def instance_hub_url(self) -> str:
         """Base URL of the hub for instances: on one machine through the proxy, as the hub itself has no port."""
         if self.sockets is None:
@@ -383,42 +215,9 @@ class Settings(BaseModel):
         return self.instance_desk_url or ""
 
     @property
-    def proxy_api_url(self) -> str:
-        """URL of the proxy's API."""
-        if self.proxy_api_socket is not None:
-            return socket_url(self.proxy_api_socket)
-        return f"http://{self.proxy_host or host_in_url(self.address)}:{self.proxy_api_port}"
-
-    @property
-    def desk_url(self) -> str:
-        """URL of the desk process itself, without the proxy."""
-        if self.desk_socket is not None:
-            return socket_url(self.desk_socket)
-        return f"http://{self.desk_host or host_in_url(self.address)}:{self.desk_port}"
-
-    @property
-    def gate_url(self) -> str:
-        """URL that JupyterHub has for each paid server: the desk's.
-
-        JupyterHub's table of servers has room for a host and a port only, and the hub looks there before the proxy has
-        a route. So where the desk has a socket, this is a port of the proxy that leads to the desk.
-        """
-        return f"http://{LOOPBACK}:{self.gate_port}" if self.sockets is not None else self.desk_url
-
-    @property
-    def login_callback(self) -> str:
-        """URL that the login's provider sends people back to; it must be registered there."""
-        return f"{self.public_url}hub/oauth_callback"
-
-    @property
     def is_demo(self) -> bool:
         """Whether the cloud is the demo cloud: every page about paid instances then says so."""
         return self.paid is not None and self.paid.demo
-
-    @property
-    def public_url(self) -> str:
-        """Base URL that a browser uses, ending in a slash."""
-        return (self.public or f"http://{host_in_url(self.address)}:{self.public_port}").rstrip("/") + "/"
 
     @property
     def trusts_notebooks(self) -> bool:
@@ -432,21 +231,6 @@ class Settings(BaseModel):
         Otherwise the pages about money, administration and tokens are off.
         """
         return self.subdomain_host is not None or self.trusts_notebooks
-
-    @property
-    def binds_cookies(self) -> bool:
-        """Whether cookies get the prefix `__Host-`, with which no other host can set them.
-
-        The prefix needs TLS and the path `/`. On one origin each notebook server would get them with that path.
-        """
-        return self.subdomain_host is not None and self.subdomain_host.startswith("https://")
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether browsers send Fetch Metadata headers: they do over https, and to loopback."""
-        url = urlsplit(self.public_url)
-        host = url.hostname or ""
-        return url.scheme == "https" or is_localhost(host) or host in ("127.0.0.1", "::1")
 
     def secret(self, name: str) -> str:
         """The secret `name`, read from its own file (mode 0600) in the state folder.

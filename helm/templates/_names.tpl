@@ -124,7 +124,7 @@ desk's. As spawner/origins.py chooses it. Another chart's hub has to be told by 
 {{- if and .Values.database.embedded.enabled (not .Values.database.url) }}yes{{ end -}}
 {{- end }}
 
-{{/* The claim of the cache of models, in the pool's namespace; empty where there is none. */}}
+{{/* The claim of the model cache, in the pool's namespace; empty where there is none. */}}
 {{- define "freepool.modelsClaim" -}}
 {{- if and .Values.models.enabled (not .Values.models.image) -}}
 {{- .Values.models.existingClaim | default (include "freepool.name" (list . "models")) -}}

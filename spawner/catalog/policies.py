@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spawner.catalog.allowances import AllowanceClass
-from spawner.catalog.model import Catalog, Example, Flavor, Membership, Policy
+from spawner.catalog.audiences import Membership, Policy
+from spawner.catalog.examples import Example
+from spawner.catalog.flavors import Flavor
+from spawner.catalog.model import Catalog
 
 
 @dataclass(frozen=True)

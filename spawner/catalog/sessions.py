@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from spawner.catalog.parts import Part
 
+LONGEST_SESSION_MINUTES = 7 * 24 * 60
 LEAST_NOTICE_MINUTES = 5
 """A notebook is not ended at its time limit, or for being idle, before its user has had a notice for so long."""
 LONGEST_NOTICE_MINUTES = 24 * 60

@@ -30,10 +30,10 @@ from spawner.instance import desk_key
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.examples import lay_out
 from spawner.instance.execution import settings as execution
+from spawner.instance.features import MODELS
 from spawner.instance.folders import settle
 from spawner.instance.gauges import Handed
 from spawner.instance.model_links import MODELS_VARIABLE, link_models, stamp
-from spawner.instance.promise import MODELS
 from spawner.instance.report_key import SETTING, report_key
 from spawner.instance.save.changes import MANIFEST, Manifest, take_manifest
 from spawner.instance.sealing import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spawner.instance.features import WORKSPACE
 from spawner.instance.folders import export_arguments
-from spawner.instance.promise import WORKSPACE
 
 __all__ = ["ARCHIVE", "LARGEST_MESSAGE", "WORKSPACE", "lab_arguments", "server_arguments"]
 

@@ -1,4 +1,4 @@
-"""Makes what `promise.py` names, at an instance's start: folders, links, limits, variables. Takes milliseconds."""
+"""Makes what `features.py` names, at an instance's start: folders, links, limits, variables. Takes milliseconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 
-from spawner.instance import promise
+from spawner.instance import features
 
 log = logging.getLogger("freepool.folders")
 
@@ -21,9 +21,9 @@ def settle(root: Path, environment: MutableMapping[str, str]) -> None:
 
     `root` is the workspace. Variables that are set already win: an operator's or another image's.
     """
-    for name, value in promise.variables(str(root)).items():
+    for name, value in features.variables(str(root)).items():
         environment.setdefault(name, value)
-    environment["PATH"] = promise.with_scripts(environment.get("PATH", os.defpath), str(root))
+    environment["PATH"] = features.with_scripts(environment.get("PATH", os.defpath), str(root))
     home = Path(environment.get("HOME", str(root)))
     steps: tuple[Callable[[], None], ...] = (
         lambda: move(home, root),
@@ -47,7 +47,7 @@ def move(home: Path, root: Path) -> None:
     (root / ".cache").mkdir(exist_ok=True)
     if home.resolve() == root.resolve():
         return
-    for name in promise.MOVED:
+    for name in features.MOVED:
         link = home / name
         if not link.exists() and not link.is_symlink():
             link.symlink_to(root / name)
@@ -56,7 +56,7 @@ def move(home: Path, root: Path) -> None:
 def choose_font(home: Path, environment: MutableMapping[str, str]) -> None:
     """Give matplotlib a second font, for what its own lacks, by its file of settings in the home."""
     settings = Path(environment.get("MPLCONFIGDIR", home / ".config/matplotlib")) / "matplotlibrc"
-    name = next((name for name, path in promise.CHINESE_FONTS if Path(path).exists()), None)
+    name = next((name for name, path in features.CHINESE_FONTS if Path(path).exists()), None)
     if name is None or "MATPLOTLIBRC" in environment or settings.exists():
         return
     settings.parent.mkdir(parents=True, exist_ok=True)
@@ -70,11 +70,11 @@ def set_limits() -> None:
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = promise.OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, promise.OPEN_FILES)
+        most = features.OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, features.OPEN_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def export_arguments(which: Callable[[str], str | None] = shutil.which) -> Sequence[str]:
     """Options that take formats out of JupyterLab's list whose programs are not there."""
-    missing = (name for name, needs in promise.EXPORTS if not needs or not all(map(which, needs)))
+    missing = (name for name, needs in features.EXPORTS if not needs or not all(map(which, needs)))
     return [f"--{name}.enabled=False" for name in missing]

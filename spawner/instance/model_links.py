@@ -1,4 +1,4 @@
-"""Links from the writable caches of modelscope and huggingface_hub into the platform's read-only cache of models.
+"""Links from the writable caches of modelscope and huggingface_hub into the platform's read-only model cache.
 
 Each library knows one cache folder, and writes to it: locks, and a newer revision of a file. So the folders are the
 instance's own, in the workspace, and each *file* is a link. A library that finds a newer file on its hub removes the

@@ -114,6 +114,8 @@ class ForkServer:
         """End it, and with it what it has started and what still runs."""
         if self._is_read:
             asyncio.get_running_loop().remove_reader(self._channel)
+        else:  # it was asked for nothing, and may still be importing
+            os.kill(self.pid, signal.SIGKILL)
         self._channel.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)

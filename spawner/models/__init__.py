@@ -1,4 +1,4 @@
-"""The platform's cache of models: a folder that `freepool models` fills, and that instances see read-only."""
+"""The platform's model cache: a folder that `freepool models` fills, and that instances see read-only."""
 
 from spawner.models.store import Manifest, Store, StoredFile
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from spawner.catalog import Example
 from spawner.errors import SetupError
+from spawner.instance.features import variables
 from spawner.instance.gauges import proportional
 from spawner.instance.model_links import link_models
-from spawner.instance.promise import variables
 
 LOOK_SECONDS = 0.1
 LONGEST_SECONDS = 3600

@@ -71,7 +71,7 @@ def means() -> Means:
 
 
 def local_backend(folder: Path, images: Path, *ports: int, models: Path | None = None) -> LocalBackend:
-    """`ports` of this machine are forwarded into slots. `models`: a cache of models."""
+    """`ports` of this machine are forwarded into slots. `models`: a model cache."""
     network = Network(means=means(), ports=ports)
     return LocalBackend(
         folder=folder, images=images, examples=EXAMPLES, models=models, memory=4 * 1024**3, network=network

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from spawner.instance.promise import MODELS, RUNTIME, place_sizes
+from spawner.instance.features import MODELS, RUNTIME, place_sizes
 from spawner.pool.backends.local.sandbox import HOME
 from tests.backends import canary, machine
 from tests.backends.canary import SEEN_BY_ALL
 from tests.backends.conformance import SMALL
 from tests.backends.notebook import CodeFailed, Notebook
 from tests.backends.two_tenants import SECRET, WRITABLE, TwoTenants
+from tests.features.ask import ask
 from tests.models.made import TINY
-from tests.promise.ask import ask
 from tests.stack import PROJECT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,13 +48,13 @@ def links(process):
 # Reading
 
 
-async def test_an_instance_gives_what_is_promised(alice: Notebook) -> None:
+async def test_an_instance_has_every_feature(alice: Notebook) -> None:
     """The first test here: others leave files that break a server.
 
-    FREEPOOL_PROMISE_REPORT names a file that gets the results, for docs/instances.md.
+    FREEPOOL_FEATURES_REPORT names a file that gets the results, for docs/instances.md.
     """
     found = await ask(alice, SIZES)
-    if report := os.environ.get("FREEPOOL_PROMISE_REPORT"):
+    if report := os.environ.get("FREEPOOL_FEATURES_REPORT"):
         Path(report).write_text(json.dumps(found, indent=1, ensure_ascii=False))
     assert {name: one["detail"] for name, one in found.items() if one["result"] == "fails"} == {}
     assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu"}
@@ -220,7 +220,7 @@ async def test_writable_mounts_are_sized_nosuid_tmpfs_and_all_others_read_only(a
 
 
 async def test_what_all_see_is_written_by_none(tenants: TwoTenants) -> None:
-    """The cache of models: two strangers read the same file, and neither can change, replace or hide it."""
+    """The model cache: two strangers read the same file, and neither can change, replace or hide it."""
     path = f"{MODELS}/tiny/current/files/config.json"
     tries = {
         "write": f"open({path!r}, 'ab')",

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from spawner.instance.promise import WORKSPACE, place_sizes
+from spawner.instance.features import WORKSPACE, place_sizes
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase
 from spawner.pool.backends.local.backend import LocalBackend

@@ -196,7 +196,7 @@ async def test_a_slot_can_be_destroyed_as_soon_as_it_was_created(backend: LocalB
 async def test_a_keeper_that_hangs_is_killed_with_its_slot(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spawner.pool.backends.local.backend.DESTROY_SECONDS", 0.5)
+    monkeypatch.setattr("spawner.pool.backends.local.keeper_process.DESTROY_SECONDS", 0.5)
     wanted = spec(quick())
     await backend.create(wanted)
     await ready(backend, wanted.id)

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from spawner.instance.promise import RUNTIME, WORKSPACE
+from spawner.instance.features import RUNTIME, WORKSPACE
 from spawner.pool.backends.local.sandbox import HOME
 from tests.backends.conftest import as_root, means
 from tests.stack import PROJECT

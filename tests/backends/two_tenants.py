@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from spawner.instance.promise import RUNTIME
+from spawner.instance.features import RUNTIME
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
 from tests.backends.conformance import spec

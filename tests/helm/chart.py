@@ -60,7 +60,7 @@ MODELS: Values = {
         "models": [{"id": "tiny", "source": "modelscope", "repository": "Qwen/Tiny", "size": "1GiB", "licence": "MIT"}]
     },
 }
-"""A cache of models, and the Job that fills it."""
+"""A model cache, and the Job that fills it."""
 APART: Values = {
     "public": "https://lab.example.org/",
     "hub": {"config": {"JupyterHub": {"subdomain_host": "https://lab.example.org"}}},

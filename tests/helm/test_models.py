@@ -1,4 +1,4 @@
-"""The cache of models in the chart: a claim that one Job writes to, and that notebooks see read-only."""
+"""The model cache in the chart: a claim that one Job writes to, and that notebooks see read-only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spawner.cli import build_parser
+from spawner.cli_parser import build_parser
 from spawner.pool.backends.kubernetes.manifest import MODELS_VOLUME, make_manifest
 from spawner.settings import KubernetesPool
 from tests.helm.chart import MODELS, POOL, Manifest, Values, containers, of_kind, render

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hub_config.prove import left_out
-from spawner.instance import promise
+from spawner.instance import features
 from tests.images.recipes import DOCKERFILES, IMAGES, ROOT, VARIANTS, arguments, instructions, lock
 
 CUDA = re.compile(r"nvidia-.*|cuda-.*|triton")
@@ -162,11 +162,11 @@ def test_every_image_has_a_limit() -> None:
     assert limited == {"hub", "postgres", *VARIANTS}
 
 
-def test_images_of_instances_have_the_variables_that_are_promised() -> None:
+def test_images_of_instances_have_the_variables_of_every_instance() -> None:
     (text,) = [text for name, text in instructions(IMAGES / "instance" / "Dockerfile") if name == "ENV"]
     found = dict(word.split("=", 1) for word in text.split())
-    promised = promise.variables(promise.WORKSPACE)
-    del promised["PYTHONUSERBASE"]  # the agent sets it for what it starts
-    assert {name: found.get(name) for name in promised} == promised
+    expected = features.variables(features.WORKSPACE)
+    del expected["PYTHONUSERBASE"]  # the agent sets it for what it starts
+    assert {name: found.get(name) for name in expected} == expected
     assert "PYTHONUSERBASE" not in found
-    assert found["JUPYTER_RUNTIME_DIR"] == promise.RUNTIME
+    assert found["JUPYTER_RUNTIME_DIR"] == features.RUNTIME

@@ -10,7 +10,7 @@ import aiohttp
 import httpx
 import pytest
 
-from spawner.instance.promise import RUNTIME, WORKSPACE
+from spawner.instance.features import RUNTIME, WORKSPACE
 from spawner.instance.sealing import CLAIM_PATH
 from tests.backends.notebook import Notebook
 from tests.backends.system_calls import EXPECTED, PROGRAM

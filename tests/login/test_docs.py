@@ -14,7 +14,7 @@ import yaml
 from traitlets.config import Config
 
 from spawner.catalog import Membership, Policy, load_catalog, rights_of
-from spawner.cli import build_parser
+from spawner.cli_parser import build_parser
 from spawner.errors import SetupError
 from spawner.hub.config import use_login
 from spawner.local import preflight

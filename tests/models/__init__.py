@@ -1,1 +1,1 @@
-"""The cache of models."""
+"""The model cache."""

@@ -1,4 +1,4 @@
-"""A cache of models as `freepool models pull` leaves it, without a hub."""
+"""A model cache as `freepool models pull` leaves it, without a hub."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from spawner.catalog import Model
-from spawner.instance.promise import MODELS, variables
+from spawner.instance.features import MODELS, variables
 from spawner.models.hubs import Hub
 from spawner.models.pull import pull
 from spawner.models.store import Store

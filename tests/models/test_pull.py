@@ -19,7 +19,7 @@ import pytest
 
 from spawner import cli_models
 from spawner.catalog import Catalog, Model, Source
-from spawner.cli import build_parser
+from spawner.cli_parser import build_parser
 from spawner.errors import FreepoolError, SetupError
 from spawner.instance.model_links import link_models, stamp
 from spawner.models.hubs import Hub

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from spawner.cli import build_parser
+from spawner.cli_parser import build_parser
 from spawner.desk.admin.metrics import PoolCollector
 from spawner.desk.paid.alarms import AlarmSnapshot
 from spawner.desk.paid.metrics import PaidCollector

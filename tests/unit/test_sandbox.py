@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spawner.instance.arguments import server_arguments
-from spawner.instance.promise import place_sizes
+from spawner.instance.features import place_sizes
 from spawner.pool.backends.local import sandbox
 from spawner.pool.backends.local.sandbox import Sandbox, bubblewrap_command
 

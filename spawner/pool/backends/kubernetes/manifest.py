@@ -16,7 +16,7 @@ from kubespawner.objects import make_pod
 from spawner.catalog import Flavor
 from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import server_arguments
-from spawner.instance.promise import MODELS, RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, PlaceSizes, place_sizes
+from spawner.instance.features import MODELS, RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, PlaceSizes, place_sizes
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
@@ -249,7 +249,7 @@ MODELS_VOLUME = "models"
 
 
 def models_volume(pool: KubernetesPool) -> dict[str, Any] | None:
-    """The volume of the cache of models, which no pod can write to; None where there is none."""
+    """The volume of the model cache, which no pod can write to; None where there is none."""
     if pool.models_claim is not None:
         return {
             "name": MODELS_VOLUME,

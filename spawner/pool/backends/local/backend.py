@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import secrets
-import select
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,23 +26,24 @@ from spawner.client_address import sandbox_address
 from spawner.descriptors import GIVEN
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
+from spawner.instance.features import place_sizes
 from spawner.instance.model_links import MODELS_VARIABLE
-from spawner.instance.promise import place_sizes
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import (
     Phase,
     Slots,
     SlotSpec,
     SlotStatus,
-    SlotUse,
     Unavailable,
     Usage,
     Weakness,
     fingerprint,
 )
-from spawner.pool.backends.local import cgroup, sandbox, syscalls, traffic, usage
-from spawner.pool.backends.local.keeper import write_status
+from spawner.pool.backends.local import cgroup, sandbox, syscalls
+from spawner.pool.backends.local.keeper_process import end_keeper, start_keeper
 from spawner.pool.backends.local.network import Means, Network, plan, resolver
+from spawner.pool.backends.local.slot_folder import is_locked, move_into_place, new_lock, orders_of, status_of
+from spawner.pool.backends.local.slot_usage import UsageReader
 
 FIRST_USER_ID = 0x70000000
 """Real user ids of sandboxes made by root start here: far above any account, below what the kernel reserves."""
@@ -56,9 +51,6 @@ SHARE_OF_MEMORY = 0.8
 """The share of this machine's memory for slots where the catalog names no amount; the rest is for the platform."""
 MEMORY_OF_NETWORK = 32 * 1024**2
 """What the program for the internet may use beside the slot itself, in the slot's own control group."""
-DESTROY_SECONDS = 15
-MOST_PLACES = 20
-"""Places with a port of interest that are kept of one slot."""
 UNSAFE_FOLDERS = ("workspace", "home", "tmp")
 """Folders that an instance without a sandbox writes to; removed with the slot's folder."""
 
@@ -90,7 +82,9 @@ class LocalBackend:
         self.network = network if network is not None and isolated else Network()
         self._groups = cgroup.available()
         self.traffic = traffic_folder
-        self._contacts: dict[str, tuple[tuple[str, ...], int]] = {}
+        self._reader = UsageReader(
+            folder, traffic_folder=traffic_folder, has_own_network=self.network.means is not Means.SHARED
+        )
         if traffic_folder is not None:
             traffic_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -167,12 +161,12 @@ class LocalBackend:
         draft = self.folder / f".{spec.id}.{secrets.token_hex(4)}"
         try:
             draft.mkdir(mode=0o711)
-            with _new_lock(draft) as lock:
+            with new_lock(draft) as lock:
                 run_as = self._free_user_id() if self._isolated and os.geteuid() == 0 else None
                 orders = self._orders(spec, final, run_as)
                 self._write_draft(draft, spec, run_as, orders)
-                if _move_into_place(draft, final):
-                    _start_keeper(final, lock, orders)
+                if move_into_place(draft, final):
+                    start_keeper(final, lock, orders)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise _cannot(error) from error
@@ -263,7 +257,7 @@ class LocalBackend:
         return cgroup.place(*self._groups, slot_id, pool=pool, pool_memory=self.memory())
 
     def _free_user_id(self) -> int:
-        taken = {orders.get("run_as") for orders in map(_orders_of, self._folders())}
+        taken = {orders.get("run_as") for orders in map(orders_of, self._folders())}
         while (candidate := FIRST_USER_ID + secrets.randbelow(1 << 24)) in taken:
             pass
         return candidate
@@ -290,13 +284,13 @@ class LocalBackend:
         folder = self.folder / slot_id
         if not folder.exists():
             return
-        keeper = _status_of(folder).get("pid")
-        if _locked(folder) and keeper:
-            self._end_keeper(folder, int(keeper))
-        if _locked(folder):
+        keeper = status_of(folder).get("pid")
+        if is_locked(folder) and keeper:
+            end_keeper(folder, int(keeper))
+        if is_locked(folder):
             raise BackendUnavailable("The slot {slot} does not end.", slot=slot_id, next_step="It is tried again.")
         # The sandbox died with its keeper (parent-death signal). Kill the processes that are left in the group.
-        group = _orders_of(folder).get("group")
+        group = orders_of(folder).get("group")
         if group and not cgroup.remove(cgroup.Group(**group)):
             raise BackendUnavailable(
                 "A process of slot {slot} does not die.", slot=slot_id, next_step="It is tried again."
@@ -306,24 +300,6 @@ class LocalBackend:
             raise BackendUnavailable(
                 "The folder of slot {slot} cannot be removed.", slot=slot_id, next_step="It is tried again."
             )
-
-    def _end_keeper(self, folder: Path, keeper: int) -> None:
-        try:
-            handle = os.pidfd_open(keeper)
-        except OSError:
-            return
-        try:
-            if not _locked(folder):  # it died before pidfd_open: the number may be another process's
-                return
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
-            with contextlib.suppress(ProcessLookupError):
-                if not _wait(handle, DESTROY_SECONDS):
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-                    _wait(handle, DESTROY_SECONDS)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(handle)
 
     async def list(self) -> Slots:
         """Read every slot's folder and lock."""
@@ -339,8 +315,8 @@ class LocalBackend:
 
     def _find(self, slot_id: str) -> SlotStatus | None:
         folder = self.folder / slot_id
-        status = _status_of(folder)
-        locked = _locked(folder)
+        status = status_of(folder)
+        locked = is_locked(folder)
         if not folder.exists():
             return None
         phase = Phase(status.get("phase", Phase.CREATING.value)) if locked else Phase.DEAD
@@ -361,45 +337,16 @@ class LocalBackend:
 
     def _usage(self, slot_ids: Collection[str], ports: frozenset[int] | None) -> Usage:
         if ports is not None:
-            self._contacts = {one: self._contacts[one] for one in slot_ids if one in self._contacts}
+            self._reader.forget_others(slot_ids)
         return Usage(
-            {slot_id: self._use(slot_id, ports) for slot_id in slot_ids if _locked(self.folder / slot_id)},
+            {slot_id: self._reader.of_slot(slot_id, ports) for slot_id in slot_ids if is_locked(self.folder / slot_id)},
             sees_inside=True,
             can_slow=self._groups is not None,
         )
 
-    def _use(self, slot_id: str, ports: frozenset[int] | None) -> SlotUse:
-        keeper = _status_of(self.folder / slot_id).get("pid")
-        group = _orders_of(self.folder / slot_id).get("group")
-        seconds = cgroup.cpu_seconds(cgroup.Group(**group)) if group else None
-        looks = ports is not None or seconds is None
-        processes = list(usage.below(int(keeper))) if keeper and looks else []
-        return SlotUse(
-            seconds=sum(map(usage.seconds, processes)) if seconds is None else seconds,
-            names=() if ports is None else tuple(sorted({name for one in processes for name in usage.names(one)})),
-            places=() if ports is None else self._places(slot_id, ports),
-            network=self._network_bytes(int(keeper)) if keeper else None,
-        )
-
-    def _places(self, slot_id: str, ports: frozenset[int]) -> tuple[str, ...]:
-        places, read = self._contacts.get(slot_id, ((), 0))
-        if self.traffic is not None:
-            new, read = traffic.contacts(self.traffic, slot_id, ports, after=read)
-            places = tuple(dict.fromkeys((*places, *new)))[:MOST_PLACES]
-            self._contacts[slot_id] = places, read
-        return places
-
-    def _network_bytes(self, keeper: int) -> int | None:
-        """None where slots share this machine's network, whose counters are everybody's."""
-        if self.network.means is Means.SHARED:
-            return None
-        sandboxes = (one for one in usage.children(keeper) if "bwrap" in usage.names(one))
-        first = next(sandboxes, None)
-        return None if first is None else usage.network_bytes(first)
-
     async def slow(self, slot_id: str, share: float) -> bool:
         """Lower the limit of its control group."""
-        orders = _orders_of(self.folder / slot_id)
+        orders = orders_of(self.folder / slot_id)
         if not orders.get("group") or "cpu" not in orders:
             return False
         return await asyncio.to_thread(cgroup.set_cpu, cgroup.Group(**orders["group"]), orders["cpu"] * share)
@@ -418,72 +365,8 @@ class LocalBackend:
 
     def memory_used(self, slot_id: str) -> int:
         """Bytes of memory charged to a slot now; 0 without a control group."""
-        group = _orders_of(self.folder / slot_id).get("group")
+        group = orders_of(self.folder / slot_id).get("group")
         return cgroup.memory_used(cgroup.Group(**group)) if group else 0
-
-
-@contextlib.contextmanager
-def _new_lock(folder: Path) -> Iterator[int]:
-    """The descriptor of a locked file in the folder. The keeper inherits it, and with it the lock."""
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
-    finally:
-        os.close(lock)
-
-
-def _move_into_place(draft: Path, final: Path) -> bool:
-    """Rename the draft. False where another process has created the same slot meanwhile."""
-    try:
-        draft.rename(final)
-    except OSError:
-        if not final.exists():
-            raise
-        shutil.rmtree(draft, ignore_errors=True)
-        return False
-    return True
-
-
-def _start_keeper(folder: Path, lock: int, orders: dict[str, Any]) -> None:
-    """Start the keeper of a slot's folder and send it its orders. Raises `OSError`, and then removes the folder."""
-    keeper: subprocess.Popen[bytes] | None = None
-    try:
-        keeper = _popen_keeper(folder, lock)
-        # Before the keeper has its orders: `destroy` finds it by this file.
-        creating = {"id": orders["id"], "pid": keeper.pid, "run_as": orders["run_as"], "phase": Phase.CREATING.value}
-        write_status(folder, creating)
-        assert keeper.stdin is not None
-        keeper.stdin.write(json.dumps(orders).encode())
-        keeper.stdin.close()
-        _reap_when_done(keeper)
-    except OSError:
-        if keeper is not None:
-            keeper.kill()
-            keeper.communicate()
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _popen_keeper(folder: Path, lock: int) -> subprocess.Popen[bytes]:
-    log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-S", "-m", "spawner.pool.backends.local.keeper"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            cwd="/",
-            env={"PYTHONPATH": str(sandbox.package_folder().parent), "PATH": os.environ.get("PATH", os.defpath)},
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
-
-
-def _status_of(folder: Path) -> dict[str, Any]:
-    return _json(folder / "status.json")
 
 
 def _unsandboxed_environment(box: sandbox.Sandbox) -> dict[str, str]:
@@ -494,43 +377,6 @@ def _unsandboxed_environment(box: sandbox.Sandbox) -> dict[str, str]:
         "PYTHONPATH": str(sandbox.package_folder().parent),
         "JUPYTER_RUNTIME_DIR": str(box.folder / "home" / ".jupyter-runtime"),
     }
-
-
-def _orders_of(folder: Path) -> dict[str, Any]:
-    return _json(folder / "orders.json")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _locked(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _wait(handle: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
-
-
-def _reap_when_done(keeper: subprocess.Popen[bytes]) -> None:
-    """Wait for the keeper in a thread, so that it does not stay a zombie. It may outlive this process."""
-    threading.Thread(target=keeper.wait, daemon=True, name=f"keeper-{keeper.pid}").start()
 
 
 def _cannot(error: OSError) -> SlotFailed:

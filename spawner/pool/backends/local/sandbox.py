@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from spawner.instance.promise import MODELS, RUNTIME, WORKSPACE, PlaceSizes
+from spawner.instance.features import MODELS, RUNTIME, WORKSPACE, PlaceSizes
 
 HOME = "/home/freepool"
 PACKAGE = "/opt/freepool"
@@ -58,7 +58,7 @@ class Sandbox:
     own_network: bool = False
     """The slot has a network namespace, and so a resolver of its own (`resolv.conf` in its folder)."""
     models: Path | None = None
-    """The cache of models, for all instances; None: there is none."""
+    """The model cache, for all instances; None: there is none."""
 
 
 def environment_prefixes(environment: Path) -> tuple[Path, ...]:

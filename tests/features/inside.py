@@ -1,4 +1,4 @@
-"""The checklist of `spawner/instance/promise.py`, run inside an instance by a program that a kernel has started.
+"""The checklist of `spawner/instance/features.py`, run inside an instance by a program that a kernel has started.
 
     python inside.py ROOM [ID…]      ROOM: JSON, bytes by folder
 
@@ -93,7 +93,7 @@ def kernel_starts() -> str:
         "import os\n"
         "from jupyter_client.manager import KernelManager\n"
         "from jupyter_core.paths import jupyter_runtime_dir\n"
-        "manager = KernelManager(connection_file=os.path.join(jupyter_runtime_dir(), 'promise.json'))\n"
+        "manager = KernelManager(connection_file=os.path.join(jupyter_runtime_dir(), 'kernel.json'))\n"
         "manager.start_kernel()\n"
         "client = manager.blocking_client()\n"
         "client.start_channels()\n"
@@ -170,7 +170,7 @@ def can_write(path: Path) -> bool:
 def models() -> str:
     store = Path("/mnt/models")
     if not store.is_dir():
-        raise NotHereError("no cache of models here")
+        raise NotHereError("no model cache here")
     for path in (store / "mine", *store.glob("*/current/files/config.json")):
         assert not can_write(path), f"{path} can be written"
     assert os.statvfs(store).f_flag & os.ST_RDONLY, "mounted writable"

@@ -1,6 +1,6 @@
 """What every instance gives, on one machine and in a pod. Data; sandbox, pod manifest and agent take theirs.
 
-`ENTRIES` is the list as a user would read it. `tests/promise/inside.py` has one check for each entry, which runs inside
+`FEATURES` is the list as a user would read it. `tests/features/inside.py` has one check for each, which runs inside
 an instance; docs/instances.md has the results of the backends side by side.
 
 Standard library only, and pure: `folders.py` makes what this names.
@@ -15,7 +15,7 @@ RUNTIME = "/mnt/jupyter"
 """Jupyter's runtime files: connection files and sockets of kernels. A file system of its own, so that a full home or
 workspace stops no kernel."""
 MODELS = "/mnt/models"
-"""The platform's cache of models, where there is one. Nobody inside can write to it."""
+"""The platform's model cache, where there is one. Nobody inside can write to it."""
 TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108  (the instance's own)
 
 MIB = 1024**2
@@ -109,33 +109,33 @@ because a server has no screen."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One promise. `id` names its check."""
+class Feature:
+    """What an instance gives. `id` names its check."""
 
     id: str
     text: str
 
 
-ENTRIES = (
-    Entry("python-packages", "`pip install` works without options, and a running kernel imports what it installs."),
-    Entry("scripts-on-path", "Programs of installed packages are found, by kernels and terminals."),
-    Entry("pip-target", "`pip install --target` and virtual environments in the workspace work."),
-    Entry("jupyter-untouched", "Installed packages are not seen by Jupyter's own server."),
-    Entry("caches-in-workspace", "Caches of ModelScope, Hugging Face and PyTorch fill the workspace, not the home."),
-    Entry("models", "Models of the platform's cache are found by their libraries, and nobody can change them."),
-    Entry("room-by-type", "Home, /tmp and shared memory have the size of the machine type."),
-    Entry("shared-memory", "Processes share as much memory as is promised."),
-    Entry("full-disk", "A kernel starts while home and workspace are full."),
-    Entry("no-core-dumps", "A crashed program leaves no memory dump that fills the workspace."),
-    Entry("open-files", "At least 4096 files may be open at once."),
-    Entry("chinese-in-plots", "matplotlib draws Chinese without a setting."),
-    Entry("exports", "Every format that JupyterLab offers for download can be made."),
-    Entry("modelscope", "`import modelscope` works in every image."),
-    Entry("locale", "Text is UTF-8, and Python, the shell and file names agree on it."),
-    Entry("time-zone", "`TZ` chooses a time zone; the zones' data is there."),
-    Entry("certificates", "Python and curl have certificates of public authorities."),
-    Entry("mirrors", "pip and npm use the operator's mirrors (`environment` in the catalog)."),
-    Entry("git", "git works in the workspace, and Git LFS is there."),
-    Entry("gpu", "Where there is a GPU, nvidia-smi shows it."),
+FEATURES = (
+    Feature("python-packages", "`pip install` works without options, and a running kernel imports what it installs."),
+    Feature("scripts-on-path", "Programs of installed packages are found, by kernels and terminals."),
+    Feature("pip-target", "`pip install --target` and virtual environments in the workspace work."),
+    Feature("jupyter-untouched", "Installed packages are not seen by Jupyter's own server."),
+    Feature("caches-in-workspace", "Caches of ModelScope, Hugging Face and PyTorch fill the workspace, not the home."),
+    Feature("models", "Models of the platform's cache are found by their libraries, and nobody can change them."),
+    Feature("room-by-type", "Home, /tmp and shared memory have the size of the machine type."),
+    Feature("shared-memory", "Processes share as much memory as the size of shared memory says."),
+    Feature("full-disk", "A kernel starts while home and workspace are full."),
+    Feature("no-core-dumps", "A crashed program leaves no memory dump that fills the workspace."),
+    Feature("open-files", "At least 4096 files may be open at once."),
+    Feature("chinese-in-plots", "matplotlib draws Chinese without a setting."),
+    Feature("exports", "Every format that JupyterLab offers for download can be made."),
+    Feature("modelscope", "`import modelscope` works in every image."),
+    Feature("locale", "Text is UTF-8, and Python, the shell and file names agree on it."),
+    Feature("time-zone", "`TZ` chooses a time zone; the zones' data is there."),
+    Feature("certificates", "Python and curl have certificates of public authorities."),
+    Feature("mirrors", "pip and npm use the operator's mirrors (`environment` in the catalog)."),
+    Feature("git", "git works in the workspace, and Git LFS is there."),
+    Feature("gpu", "Where there is a GPU, nvidia-smi shows it."),
 )
 """What every instance gives."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spawner.instance.promise import ENTRIES
+from spawner.instance.features import FEATURES
 from tests.backends.notebook import Notebook
 
 SCRIPT = Path(__file__).with_name("inside.py")
@@ -30,18 +30,18 @@ async def ask(notebook: Notebook, sizes: dict[str, int]) -> dict[str, dict[str, 
     )
     found = {one["id"]: one for one in map(json.loads, filter(None, said.splitlines()))}
     found["exports"] = await _exports(notebook)
-    return {entry.id: found[entry.id] for entry in ENTRIES}
+    return {entry.id: found[entry.id] for entry in FEATURES}
 
 
 async def _exports(notebook: Notebook) -> dict[str, Any]:
     """Make every format that the server offers."""
-    status, _ = await notebook.call("PUT", "contents/promise.ipynb", json={"type": "notebook", "content": NOTEBOOK})
+    status, _ = await notebook.call("PUT", "contents/export.ipynb", json={"type": "notebook", "content": NOTEBOOK})
     assert status in (200, 201)
     status, offered = await notebook.call("GET", "nbconvert")
     assert status == 200, offered
     broken = []
     for name in offered:
-        address = f"{notebook.url}nbconvert/{name}/promise.ipynb"
+        address = f"{notebook.url}nbconvert/{name}/export.ipynb"
         headers = {"Authorization": f"token {notebook.token}"}
         async with notebook.session.get(address, headers=headers) as answer:
             if answer.status != 200 and name != "custom":  # a template of one's own, which JupyterLab does not list

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from spawner.instance import folders, promise
+from spawner.instance import features, folders
 from spawner.pool.backends.kubernetes import manifest
 from spawner.pool.backends.local import sandbox
 from spawner.settings import KubernetesPool
-from tests.promise import inside
+from tests.features import inside
 from tests.unit import make
 from tests.unit.make import GIB
 
@@ -20,21 +20,21 @@ POOL = KubernetesPool(namespace="pool")
 
 
 def test_sizes_follow_the_machine_type_and_are_never_tiny() -> None:
-    assert promise.place_sizes(memory=2 * GIB, disk=GIB) == promise.PlaceSizes(GIB, GIB // 2, GIB // 2, GIB)
-    assert promise.place_sizes(memory=MIB, disk=MIB) == promise.PlaceSizes(MIB, 256 * MIB, 256 * MIB, 256 * MIB)
+    assert features.place_sizes(memory=2 * GIB, disk=GIB) == features.PlaceSizes(GIB, GIB // 2, GIB // 2, GIB)
+    assert features.place_sizes(memory=MIB, disk=MIB) == features.PlaceSizes(MIB, 256 * MIB, 256 * MIB, 256 * MIB)
 
 
 def test_both_backends_have_the_same_room_at_the_same_places() -> None:
     flavor = make.flavor(memory=2 * GIB, disk=GIB)
     volumes = {one["name"]: one["emptyDir"] for one in manifest._volumes(flavor, POOL)}
     pod = {one["mountPath"]: int(volumes[one["name"]]["sizeLimit"]) for one in manifest._mounts(POOL)}
-    local = promise.place_sizes(memory=2 * GIB, disk=GIB).by_path(sandbox.HOME)
+    local = features.place_sizes(memory=2 * GIB, disk=GIB).by_path(sandbox.HOME)
     assert pod | {"home": pod.pop(manifest.HOME)} == local | {"home": local.pop(sandbox.HOME)}
     assert volumes["shm"]["medium"] == volumes["runtime"]["medium"] == "Memory"
 
 
-def test_every_promise_has_a_check() -> None:
-    assert {entry.id for entry in promise.ENTRIES} == inside.CHECKS.keys() | {"exports"}
+def test_every_feature_has_a_check() -> None:
+    assert {entry.id for entry in features.FEATURES} == inside.CHECKS.keys() | {"exports"}
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_matplotlib_gets_a_chinese_font_only_where_there_is_one(
     font: bool, places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It warns at each plot about a font that is missing."""
-    monkeypatch.setattr(promise, "CHINESE_FONTS", (("Fine Hei", str(tmp_path / "font.ttc")),))
+    monkeypatch.setattr(features, "CHINESE_FONTS", (("Fine Hei", str(tmp_path / "font.ttc")),))
     if font:
         (tmp_path / "font.ttc").touch()
     root, home = places
