@@ -24,7 +24,7 @@ NOBODY = 65534
 SUITES = {
     "test_isolation.py": 20,
     "test_system_calls.py": 3,
-    "test_local.py::TestLocalBackend": 13,
+    "test_local.py::TestLocalBackend": 11,
 }
 """What else is run by a user without rights, and how many tests of it must have passed: some need root."""
 SUITES_SECONDS = 900
