@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
 
-from spawner.instance.promise import CHINESE_FONTS
+from spawner.instance.features import CHINESE_FONTS
 
 LAUNCH = ["-m", "ipykernel_launcher"]
 FONTS = sorted({name for name, _ in CHINESE_FONTS})

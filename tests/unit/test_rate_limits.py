@@ -245,7 +245,7 @@ def test_one_second_is_not_seconds_in_any_of_the_three() -> None:
 def test_an_answer_is_for_whoever_asks() -> None:
     page = texts.answer(Kind.LOGIN, "/hub/link", "text/html,*/*", 7)
     assert page[0].startswith("text/html")
-    assert "Too many logins" in page[1]
+    assert "Too many sign-in attempts" in page[1]
     assert "Wait 7 seconds" in page[1]
     assert "请等待 7 秒" in page[1]
     kind, desk = texts.answer(Kind.API, "/services/desk/api/state", "text/html", 7)

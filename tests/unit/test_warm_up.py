@@ -10,16 +10,17 @@ from jinja2.meta import find_referenced_templates
 
 from spawner.desk.app import FOLDER
 from spawner.desk.warm_up import FIRST_SEEN, compile_templates
+from spawner.reports import TEMPLATES
 
 
 def test_the_first_pages_compile_no_template(monkeypatch: pytest.MonkeyPatch) -> None:
-    templates = Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=True)
+    templates = Environment(loader=FileSystemLoader([FOLDER / "templates", TEMPLATES]), autoescape=True)
     compile_templates(templates)
 
     def compile_again(*_: Any, **__: Any) -> Any:
         raise AssertionError("a template was compiled for a visitor")
 
-    source = FileSystemLoader(FOLDER / "templates")
+    source = FileSystemLoader([FOLDER / "templates", TEMPLATES])
     monkeypatch.setattr(Environment, "compile", compile_again)
     for name in FIRST_SEEN:
         templates.get_template(name)
