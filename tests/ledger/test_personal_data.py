@@ -232,7 +232,7 @@ def test_it_is_refused_while_something_runs_or_is_billed_or_the_user_is_there(le
     before = exported(ledger, "p-ann")["tables"]
     assert refused() == [
         "A notebook of ann is running.",
-        "A paid instance of ann is not deleted, and may be billed: ecs.g6.large, fpo1.",
+        "A paid notebook of ann has not been deleted and may incur charges: ecs.g6.large, fpo1.",
         "JupyterHub still has the user ann.",
     ]
     assert exported(ledger, "p-ann")["tables"] == before, "a refusal writes nothing"
@@ -280,7 +280,7 @@ def test_a_forgotten_user_of_a_link_who_comes_back_is_somebody_new(ledger: Ledge
     ledger.write(bans.put, BAN)
     leave(ledger, ANN)
     done = forget(ledger, "p-ann")
-    assert any("a user with a new link is a new user" in line for line in forget_lines(done))
+    assert any("whoever gets a new link is a new user" in line for line in forget_lines(done))
     for name in ("ann", forgetting.made_up_name("p-ann")):
         user = HubUser(7, name, "2026-03-04T00:00:00Z")
         new = ledger.write(people.of_user, user, new_id=lambda name=name: f"n-{name}"[:32], now=NOW)
