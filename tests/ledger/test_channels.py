@@ -142,7 +142,7 @@ def test_one_address_is_asked_five_times_a_day_by_whomever(ledger: Ledger) -> No
     for number in range(requests.CONFIRMATIONS_A_DAY):
         enter(ledger, f"person{number}", f"Victim+{number}@example.org")
         send_all(ledger)
-    with pytest.raises(RateLimited, match="asked to confirm too often"):
+    with pytest.raises(RateLimited, match="confirmation requests were sent"):
         enter(ledger, "person9", "victim@example.org")
     enter(ledger, "person9", "other@example.org")
 
@@ -160,7 +160,7 @@ def test_an_address_whose_owner_did_not_ask_is_never_asked_again(ledger: Ledger)
     assert ledger.read(channels.of_person, "ann") == []
     assert written(ledger) == []
     for person, address in (("ann", "ann@example.org"), ("bob", "Ann+x@example.org")):
-        with pytest.raises(BadOption, match="wants no messages"):
+        with pytest.raises(BadOption, match="does not want messages"):
             enter(ledger, person, address)
     digest = KEYS.digest(ChannelKind.EMAIL, "ann@example.org")
     assert ledger.write(channels.unblock, digest)
