@@ -7,6 +7,7 @@ import time
 
 from sqlalchemy import Column, Connection, Engine, MetaData, PrimaryKeyConstraint, String, Table, inspect, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.schema import metadata, revisions
@@ -48,7 +49,11 @@ def migrate(engine: Engine) -> None:
 
 def _create(connection: Connection) -> None:
     """What all migrations make of an empty database, at once: a new installation need not wait for each of them."""
-    metadata.create_all(connection, checkfirst=False)
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table))
+        # SQLAlchemy has them in no order, and among indexes that seem equally good SQLite takes the newest.
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            connection.execute(CreateIndex(index))
     connection.execute(revisions.insert().values(name="ledger", value=0))
     _versions.create(connection)
     connection.execute(_versions.insert().values(version_num=versions()[-1]))
