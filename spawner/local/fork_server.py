@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import gc
 import importlib
 import io
@@ -97,7 +98,9 @@ class ForkServer:
         return all(self._environment.get(name) == value for name, value in environment.items() if name not in OURS)
 
     async def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> Forked:
-        """Start a program, which writes to the file descriptor `output`. Raises `OSError` if the fork server is gone.
+        """Start a program, which writes to the file descriptor `output`.
+
+        Raises `OSError` if the fork server is gone, or if the variables are more than it takes at once.
 
         `arguments` are a module that `python -m` would run, `jupyterhub` or `spawner.cli`, and its arguments.
         """
@@ -105,20 +108,20 @@ class ForkServer:
         if self.is_gone:
             raise BrokenPipeError
         message = json.dumps({"name": name, "arguments": list(arguments), "environment": dict(environment)}).encode()
+        if len(message) > LARGEST:
+            raise OSError(errno.EMSGSIZE, "too many variables to fork with")
         socket.send_fds(self._channel, [message], [output])
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
         return await answer
 
     def close(self) -> None:
-        """End it, and with it what it has started and what still runs."""
+        """Kill it, and with it whatever it has started that still runs."""
         if self._is_read:
             asyncio.get_running_loop().remove_reader(self._channel)
-        else:  # it was asked for nothing, and may still be importing
-            os.kill(self.pid, signal.SIGKILL)
         self._channel.close()
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        os.kill(self.pid, signal.SIGKILL)  # it may be importing, or be stopped
+        os.waitpid(self.pid, 0)
 
     def _read(self) -> None:
         if not self._is_read:
@@ -145,7 +148,7 @@ class ForkServer:
             asked.set_result(forked)
 
     def _lost(self) -> None:
-        """Somebody killed the fork server, and the kernel all that it had started."""
+        """The fork server was killed. The kernel then kills every program that it had started."""
         asyncio.get_running_loop().remove_reader(self._channel)
         self.is_gone = True
         log.warning(
@@ -183,6 +186,7 @@ def _serve(channel: socket.socket, parent: int, main: Main, modules: Sequence[st
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    here = os.getpid()
     poll = select.poll()
     poll.register(channel, select.POLLIN)
     poll.register(wake, select.POLLIN)
@@ -199,7 +203,7 @@ def _serve(channel: socket.socket, parent: int, main: Main, modules: Sequence[st
                 channel.close()
                 os.close(wake)
                 os.close(woken)
-                _become(json.loads(message), output, os.getppid(), main)
+                _become(json.loads(message), output, here, main)
             os.close(output)
             channel.send(json.dumps({"pid": pid}).encode())
 

@@ -13,7 +13,7 @@ from spawner.local.fork_server import ForkServer
 from spawner.settings import SETTINGS_VARIABLE
 
 FORKS = """
-import asyncio, os, sys, tempfile
+import asyncio, os, signal, sys, tempfile
 from spawner.local import fork_server
 
 def main(arguments):
@@ -22,6 +22,11 @@ def main(arguments):
 async def run():
     forked = await server.start("desk", ["spawner.cli", "desk"], {"TMPDIR": sys.argv[1]}, 1)
     print("ended", await forked.wait())
+    try:
+        await server.start("desk", ["spawner.cli", "desk"], {"PATH": "x" * fork_server.LARGEST}, 1)
+    except OSError:
+        print("too large")
+    os.kill(server.pid, signal.SIGSTOP)
     server.close()
 
 tempfile.gettempdir()  # as an import does that asks for it
@@ -35,7 +40,7 @@ asyncio.run(run())
 def test_a_forked_program_has_its_own_variables_and_its_own_folder_for_temporary_files(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FORKS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    expected = f"['desk'] {tmp_path} environ({{'TMPDIR': '{tmp_path}'}})\nended 0\n"
+    expected = f"['desk'] {tmp_path} environ({{'TMPDIR': '{tmp_path}'}})\nended 0\ntoo large\n"
     assert (done.stdout, done.returncode) == (expected, 0), done.stderr
 
 
