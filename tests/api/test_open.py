@@ -137,9 +137,10 @@ def test_what_one_person_keeps_opens_nothing_for_another(caller: Caller) -> None
     own = {"example": "language"}
     assert progress(mallory, signed(stack, person, own))["state"] == "idle", "this is how the desk signs"
     none = {"state": "none", "text": "There is no link to open.", "next": "", "details": "", "url": "/services/desk/"}
+    genuine = signed(stack, person, own)
     for cookie in (
         signed(stack, "somebody-else", own),
-        signed(stack, person, own)[:-1] + "0",
+        genuine[:-1] + ("1" if genuine.endswith("0") else "0"),
         signed(stack, person, {"url": "https://10.0.0.1/a.ipynb"}),
         signed(stack, person, {"git": "file:///etc"}),
         signed(stack, person, {"git": "https://example.org/a", "url": FILE}),
