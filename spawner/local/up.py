@@ -36,6 +36,7 @@ from spawner.local.secrets import make_secrets
 from spawner.origins import startup_notice
 from spawner.paid.build import require as require_paid
 from spawner.plain_text import printable
+from spawner.pool.backends.local.slot_folder import remove_drafts
 from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.pool.warm.demand import read_demand
@@ -97,6 +98,7 @@ def prepare(
     listeners += front.open_former_hub_port(state, address)
     shutil.rmtree(state / TEMPORARY, ignore_errors=True)  # what a killed program had no time to remove
     (state / TEMPORARY).mkdir(mode=0o700)
+    remove_drafts(state / "slots")
     if demo_cloud:
         local["paid"] = demo.demo_settings(state)
     gate_port = 0
@@ -302,6 +304,7 @@ async def end_everything(settings: Settings) -> None:
             say(f"Some of it could not be ended: {error}")
         finally:
             await pool.close()
+    remove_drafts(settings.slots_dir)
 
 
 def say(line: str) -> None:

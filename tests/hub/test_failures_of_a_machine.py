@@ -259,12 +259,15 @@ def test_instances_survive_kills_of_hub_and_supervisor_and_ctrl_c_ends_them(stat
         first.process.kill()
         first.process.wait()
     eventually(lambda: not any("spawner.cli" in line for line in processes_of(state)), what="the end of its programs")
+    (state / "s" / "slots" / ".draft").mkdir()  # as a program leaves it that is killed while it creates a slot
     former = free_port()  # the hub's own, which notebooks of version 0.1 know
     (state / "s" / "ports.json").write_text(json.dumps({"hub_port": former}))
     port = ("--port", str(first.port))  # instances know it
     with running_stack(state / "s", catalog=catalog, settings=lean, arguments=port) as second:
         assert second.http.get(f"http://127.0.0.1:{former}/hub/api/").status_code == 200
         assert not forgotten.exists()
+        assert not (state / "s" / "slots" / ".draft").exists()
+        (state / "s" / "slots" / ".another-draft").mkdir()
         _an_instance_that_outlived_the_supervisor_is_adopted(second, survivor)
         second.add_user("guest")
         second.run("guest")

@@ -7,13 +7,13 @@ the user's notebooks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spawner.instance.fetch.wanted import FetchFailed
+from spawner.instance.subprocesses import kill_session
 
 CAUSES = (
     (r"redirect|returned error: 30\d", "redirected"),
@@ -65,9 +65,7 @@ async def run_git(folder: Path, *arguments: str, certificates: Path | None = Non
             output, errors = group.create_task(_all(process.stdout)), group.create_task(_end(process.stderr))
         await process.wait()
     except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        await process.wait()
+        await kill_session(process)
         if isinstance(error, ExceptionGroup):
             raise FetchFailed("too_many") from None
         raise

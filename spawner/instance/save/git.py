@@ -7,7 +7,6 @@ token is only in the environment of these processes: not in the URL, an argument
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import stat
@@ -16,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
+
+from spawner.instance.subprocesses import kill_session
 
 PUSH_SECONDS = 600.0
 HELPER = (
@@ -160,9 +161,7 @@ class _Push:
         try:
             output, errors = await process.communicate(given)
         except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
-            await process.wait()
+            await kill_session(process)
             raise
         if process.returncode:
             said = self._without_token(errors.decode(errors="replace").strip())

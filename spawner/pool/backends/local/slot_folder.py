@@ -35,6 +35,12 @@ def move_into_place(draft: Path, final: Path) -> bool:
     return True
 
 
+def remove_drafts(slots: Path) -> None:
+    """Delete the folders that a killed program was still writing. Only for when no program creates slots."""
+    for draft in slots.glob(".*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def status_of(folder: Path) -> dict[str, Any]:
     """What the keeper has written last; empty where nothing can be read."""
     return _json(folder / "status.json")
