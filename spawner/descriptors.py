@@ -1,7 +1,7 @@
 """How many files and connections a process may have open.
 
 Most systems give a process 1024 unless it asks for more, and the proxy passes on many times as many connections:
-whoever opens a thousand slow ones would have the hub or the desk accept no more.
+a client that opens a thousand slow ones would keep the hub or the desk from accepting more.
 """
 
 from __future__ import annotations

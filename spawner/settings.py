@@ -221,7 +221,7 @@ class Settings(AddressSettings):
 
     @property
     def trusts_notebooks(self) -> bool:
-        """Whether the operator takes the risk that code in notebooks acts for whoever visits them."""
+        """Whether the operator takes the risk that code in a notebook acts as the user who has it open."""
         return self.trust_notebooks or (self.paid is not None and self.paid.trust_notebooks)
 
     @property

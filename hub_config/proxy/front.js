@@ -105,7 +105,7 @@ class Front extends ConfigurableProxy {
     });
     // Else a browser waits for ever for the rest of an answer whose server has been killed.
     this.proxy.on("proxyRes", (answer, _req, res) => answer.once("close", () => { if (!answer.complete) res.destroy(); }));
-    // Just before the body is piped on: whoever listens to it earlier sets it flowing.
+    // Just before the body is piped on: an earlier listener would set it flowing.
     this.on("proxyRequest", (req) => this.#watch.get(req)?.());
   }
 

@@ -106,8 +106,8 @@ class Flavor(Part):
     )
     idle: IdleChoice = Field(
         default="default",
-        description="When an instance that nobody uses is stopped: minutes, or off. Default: after 60 minutes; with an "
-        "accelerator after 30, and after 15 while no browser has it open.",
+        description="Idle minutes after which an instance is stopped, or off. Default: 60; with an accelerator 30, and "
+        "15 while no browser has it open.",
     )
 
     @field_validator("idle", mode="before", json_schema_input_type=IdleChoice | int | Literal[False] | None)
@@ -130,7 +130,7 @@ class Flavor(Part):
 
     @property
     def idle_rules(self) -> Idle | None:
-        """When an instance that nobody uses is stopped; None: never."""
+        """The idle time after which an instance is stopped; None: never."""
         return rules_of(self.idle, has_accelerator=self.accelerator is not None)
 
     @property

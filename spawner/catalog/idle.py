@@ -1,4 +1,4 @@
-"""When an instance that nobody uses is stopped, per flavor."""
+"""The idle time after which an instance is stopped, per flavor."""
 
 from __future__ import annotations
 

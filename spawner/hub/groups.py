@@ -55,7 +55,7 @@ async def _record(user: Any, names: Collection[str]) -> None:
 
 @dataclass
 class GroupListener:
-    """Follows changes of JupyterHub's groups, whoever makes them."""
+    """Follows all changes of JupyterHub's groups."""
 
     of_hub: HubPeople
     _has_caught_up: bool = False

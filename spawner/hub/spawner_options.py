@@ -1,7 +1,7 @@
 """Which of JupyterHub's options for spawners take effect here, and what stands in for the others.
 
-An option that is set and does nothing is refused when the hub starts: whoever has set a memory limit must not believe
-that there is one.
+An option that is set and does nothing is refused when the hub starts: an administrator who has set a memory
+limit must not believe that there is one.
 """
 
 from __future__ import annotations

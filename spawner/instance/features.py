@@ -122,7 +122,7 @@ FEATURES = (
     Feature("pip-target", "`pip install --target` and virtual environments in the workspace work."),
     Feature("jupyter-untouched", "Installed packages are not seen by Jupyter's own server."),
     Feature("caches-in-workspace", "Caches of ModelScope, Hugging Face and PyTorch fill the workspace, not the home."),
-    Feature("models", "Models of the platform's cache are found by their libraries, and nobody can change them."),
+    Feature("models", "Libraries find the models of the platform's cache, which is read-only."),
     Feature("room-by-type", "Home, /tmp and shared memory have the size of the machine type."),
     Feature("shared-memory", "Processes share as much memory as the size of shared memory says."),
     Feature("full-disk", "A kernel starts while home and workspace are full."),

@@ -33,6 +33,7 @@ LEFT = {
         "en": "6\u00a0hr 24\u00a0min of 10\u00a0hr left this week",
         "zh-CN": "本周剩余 6\u00a0小时 24\u00a0分钟（共 10\u00a0小时）",
     },
+    "none": {"en": "0\u00a0min of 3\u00a0hr", "zh-CN": "本周剩余 0\u00a0分钟（共 3\u00a0小时"},
 }
 
 
@@ -111,6 +112,7 @@ def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one stor
     give(board, say, "-6.39", "test over")
     expect(board.get_by_role("region", name=say("Allowances"))).to_contain_text("test over")
     picture(board, "user", full_page=True)
+    expect(card).to_contain_text(LEFT["none"][language])
     expect(card).to_contain_text(say("Less than 5 minutes of your hours are left this week"))
     cpu = {"en": "CPU", "zh-CN": "CPU 基础型"}[language]
     instead = say("Free without a weekly limit: {titles}.", titles=cpu)

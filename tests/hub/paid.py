@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from spawner.ledger import Ledger, leases
 from spawner.ledger.paid import bindings, orders
@@ -95,8 +95,12 @@ class Person:
             proven_at=utc_now(), probed_at=utc_now(),
         )  # fmt: skip
         arn = platform.cloud.role(linked.external_id, account=account, name=f"Freepool-{name}")
-        platform.ledger.write(bindings.prove, linked)
-        platform.ledger.write(bindings.activate, linked.id, role=arn, workspaces={}, now=utc_now())
+
+        def link(connection: Connection) -> None:  # at once: the reconciler loses an account that has no role
+            bindings.prove(connection, linked)
+            bindings.activate(connection, linked.id, role=arn, workspaces={}, now=utc_now())
+
+        platform.ledger.write(link)
         self.binding = platform.ledger.read(bindings.get, linked.id)
 
     # -- the desk's calls

@@ -249,7 +249,7 @@ def test_it_is_refused_while_something_runs_or_is_billed_or_the_user_is_there(le
 def test_a_ban_holds_for_a_subject_that_was_forgotten_and_ends_at_its_time(ledger: Ledger, ann: Person) -> None:
     ledger.write(bans.put, replace(BAN, person_id=ann.id))
     done = forget(ledger, ann.id)
-    assert any("whoever logs in with this account is banned" in line for line in forget_lines(done))
+    assert any("this account is banned at each login" in line for line in forget_lines(done))
     assert ledger.write(forgetting.prune, now=later(61)) == 0
     back = make_person(ledger, HubUser(4, "anna", "2026-03-03T00:00:00Z"), SUBJECT)
     assert (back.id, back.hub_name, back.forgotten_at) == (ann.id, "anna", None)
@@ -280,7 +280,7 @@ def test_a_forgotten_user_of_a_link_who_comes_back_is_somebody_new(ledger: Ledge
     ledger.write(bans.put, BAN)
     leave(ledger, ANN)
     done = forget(ledger, "p-ann")
-    assert any("whoever gets a new link is a new user" in line for line in forget_lines(done))
+    assert any("a new link makes a new user" in line for line in forget_lines(done))
     for name in ("ann", forgetting.made_up_name("p-ann")):
         user = HubUser(7, name, "2026-03-04T00:00:00Z")
         new = ledger.write(people.of_user, user, new_id=lambda name=name: f"n-{name}"[:32], now=NOW)

@@ -1,4 +1,4 @@
-"""What the links in messages lead to. They need no login: whoever has the message is the owner of the address.
+"""What the links in messages lead to. They need no login: having the message shows that one owns the address.
 
 A GET changes nothing, because programs that look for malware open the links of each mail.
 """

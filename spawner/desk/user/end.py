@@ -1,8 +1,8 @@
 """Why an instance has ended, for a JupyterLab page whose server is gone.
 
 That page is on another host and has no cookie here, and its server's token is revoked. It knows an address of which the
-key is an HMAC of the instance's id, so the answer goes to whoever has that address. It says what the person reads on
-the home page, and no name.
+key is an HMAC of the instance's id, so only a client that was given that address gets the answer. It says what the
+user reads on the home page, and no name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Login by link: whoever can read the state folder can make links."""
+"""Login by link. Read access to the state folder is the right to make links."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ Output = dict[str, Any]
 
 
 class Outputs(Protocol):
-    """Where outputs go: a cell of the notebook, or an Output widget. `key` names the place, whoever writes to it."""
+    """Where outputs go: a cell of the notebook, or an Output widget. `key` names the place."""
 
     key: str
 

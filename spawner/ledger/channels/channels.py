@@ -97,7 +97,7 @@ def note_failure(connection: Connection, channel_id: str, *, detail: str, now: d
 
 
 def block(connection: Connection, digest: str, *, now: datetime) -> None:
-    """Send nothing to this address any more, whoever gives it."""
+    """Send nothing to this address any more, even if another user enters it."""
     if not is_blocked(connection, digest):
         connection.execute(insert(blocked_addresses).values(digest=digest, blocked_at=now))
         touch(connection)

@@ -42,8 +42,8 @@ DELETE_USER = "Delete the user in JupyterHub first: DELETE /hub/api/users/{name}
 class Preview:
     """What forgetting would do. `removed` and `kept` are numbers of rows by table; `ban` holds, and stays.
 
-    `refusals`: why it cannot be done now. `has_subject`: whoever logs in with the same account is recognised while
-    the ban holds.
+    `refusals`: why it cannot be done now. `has_subject`: the same account is recognised at its next login while the ban
+    holds.
     """
 
     person: Person

@@ -1,4 +1,4 @@
-"""What administrators do to running notebooks: stop one, and write to whoever uses one."""
+"""What administrators do to running notebooks: stop one, and send a message to its user."""
 
 from __future__ import annotations
 

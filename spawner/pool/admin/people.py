@@ -78,13 +78,11 @@ KEPT = "Rows that stay, under a made-up name: {tables}."
 BILLS_STAY = (
     "Bills (approvals, orders and their steps) stay for as long as the database is kept: they say who agreed to what."
 )
-BAN_STAYS = "The ban stays until {until}, and with it a hash of the login: whoever logs in with this account is banned."
+BAN_STAYS = "The ban stays until {until}, and with it a hash of the login: this account is banned at each login."
 BAN_STAYS_FOR_GOOD = (
-    "The ban stays, and with it a hash of the login: whoever logs in with this account is banned. It has no end."
+    "The ban stays, and with it a hash of the login: this account is banned at each login. It has no end."
 )
-BAN_OF_NOBODY = (
-    "The ban then applies to no one: sign-ins here have no permanent ID, so whoever gets a new link is a new user."
-)
+BAN_OF_NOBODY = "The ban then applies to no one: sign-ins here have no permanent ID, so a new link makes a new user."
 SOMEBODY_NEW = "Anyone who logs in with this account later is a new user."
 ELSEWHERE = "Logs and backups still have the name until they are rotated or deleted (docs/admin.md)."
 BILLS = ("consents", "orders", "order_events", "bindings")

@@ -52,6 +52,14 @@ export function formats(lang) {
   }
 
   /**
+   * Hours of an allowance, which are shown in minutes everywhere: "6 hr 24 min", "0 min".
+   * @param {number} seconds
+   */
+  function amount(seconds) {
+    return seconds < 60 ? measure(0, "minute") : duration(seconds);
+  }
+
+  /**
    * A limit in hours or minutes, written out: "4 hours".
    * @param {number} seconds
    */
@@ -117,6 +125,6 @@ export function formats(lang) {
   }
 
   return {
-    number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, range, took, clock, date,
+    number: (/** @type {number} */ n) => number.format(n), size, duration, amount, limit, about, range, took, clock, date,
   };
 }

@@ -24,7 +24,7 @@ export function hours(allowance, { t, f }) {
   const { left_seconds, total_seconds, resets_at, weight } = allowance;
   if (left_seconds === null || total_seconds === null) return [t("hours_unlimited")];
   return [
-    t("hours_left", { left: f.duration(left_seconds), total: f.duration(total_seconds) }),
+    t("hours_left", { left: f.amount(left_seconds), total: f.amount(total_seconds) }),
     " · ",
     h("time", { datetime: resets_at }, t("hours_resets", { time: resetTime(resets_at) })),
     weight !== 1 && ` · ${t("hours_weight", { n: f.number(weight) })}`,
@@ -84,7 +84,7 @@ export function runningHours(flavor, model) {
     name: t("hours_title", { title: allowance.title }),
     value: [
       h("span", {}, hours(allowance, model)),
-      held && h("span", { class: "fact-more" }, t("hours_held", { time: f.duration(allowance.held_seconds) })),
+      held && h("span", { class: "fact-more" }, t("hours_held", { time: f.amount(allowance.held_seconds) })),
     ],
   };
 }

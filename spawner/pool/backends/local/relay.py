@@ -1,8 +1,8 @@
 """Passes TCP connections between a slot's network namespace and the machine's.
 
-A socket belongs to the namespace that it was made in, and whoever holds one can connect it to another address of that
-namespace (`connect` with AF_UNSPEC undoes the first connection). So no socket of the machine's network is handed into a
-sandbox: the keeper holds it, and copies.
+A socket belongs to the namespace that it was made in, and a process that holds one can connect it to another address
+of that namespace (`connect` with AF_UNSPEC undoes the first connection). So no socket of the machine's network is
+handed into a sandbox: the keeper holds it, and copies.
 
 Standard library only: the keeper imports it, and the keeper must be small.
 """
