@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from spawner.desk.i18n import load_translations
+from tests.browser.languages import told_in
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
@@ -24,7 +24,7 @@ def enter_address(page: Page, address: str, save: str) -> None:
     form.get_by_role("button", name=save, exact=True).click()
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@told_in("zh-CN")
 def test_an_address_is_entered_confirmed_tried_and_removed(
     enter: Callable[..., Visitor], mail_box: MailBox, picture: Picture, language: str
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.languages import told_in
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import IDLE, LANDING, Visitor, heading
@@ -59,7 +60,7 @@ def test_no_address_of_another_site_is_opened_after_a_login(visitor: Visitor) ->
     assert page.url == f"{visitor.stack.url}/services/desk/"
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@told_in("zh-CN", "locale", english="en-US")
 def test_the_hubs_pages_have_the_header_of_the_desk(
     enter: Callable[..., Visitor], picture: Picture, locale: str
 ) -> None:
@@ -100,7 +101,7 @@ def test_a_token_is_made_and_revoked_on_the_hubs_page(visitor: Visitor) -> None:
     assert visitor.stack.http.get(url, headers=ask).status_code == 403
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@told_in("en", "locale", english="en-US")
 def test_pages_for_strangers_fit_a_phone_and_pass_axe(
     enter: Callable[..., Visitor], picture: Picture, locale: str
 ) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from spawner.desk.i18n import load_translations
 from spawner.ledger.people import bans, people
 from spawner.pool.build import utc_now
+from tests.browser.languages import told_in
 from tests.browser.test_axe import findings
 from tests.browser.test_keyboard import tab_to
 from tests.browser.test_looks import PHONE, assert_fits
@@ -33,7 +33,7 @@ def press(page: Page, role: str, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@told_in("en")
 def test_a_user_is_found_banned_unbanned_exported_and_forgotten_by_keyboard(  # noqa: PLR0915  (one story)
     enter: Callable[..., Visitor], shared_stack: Stack, picture: Picture, language: str, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from spawner.desk.i18n import load_translations
+from tests.browser.languages import told_in
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, Picture, assert_fits
 from tests.browser.visitor import IDLE, READY, Visitor, button, heading, launch
@@ -196,7 +197,7 @@ def test_a_user_who_allows_notifications_gets_one_when_called(small_stack: Stack
         stop_all(small_stack, "one", "two", "big")
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@told_in("zh-CN")
 def test_every_state_of_queueing_passes_axe_and_fits_a_phone(
     small_stack: Stack, enter: Enter, picture: Picture, language: str
 ) -> None:

@@ -12,18 +12,38 @@ from tests.cluster.network import is_on_cluster
 
 CLUSTER = "the cluster"
 """What shares the one cluster: one worker runs it, test after test."""
+DEMO_CLOUD = "the demo cloud"
+"""What shares `demo_stack`: a stack costs processor time while it idles, too, so one worker has it."""
+PROVIDER = "a provider"
+"""What shares `login_stack`."""
+TOGETHER = {
+    DEMO_CLOUD: (
+        "tests/browser/test_every_page.py",
+        "tests/browser/test_paid.py",
+        "tests/hub/test_instance_token.py",
+        "tests/hub/test_paid.py",
+        "tests/hub/test_subdomains.py",
+        "tests/paid_desk/",
+    ),
+    PROVIDER: (
+        "tests/login/test_invitations.py",
+        "tests/login/test_policies.py",
+        "tests/login/test_provider.py",
+        "tests/login/test_terms.py",
+    ),
+}
+"""Beginnings of paths by what they share."""
 SECONDS = {
-    CLUSTER: 700,
+    CLUSTER: 900,
+    DEMO_CLOUD: 300,
+    PROVIDER: 140,
     "tests/hub/test_queue.py": 120,
     "tests/browser/test_people.py": 105,
-    "tests/hub/test_paid.py": 95,
     "tests/examples/test_examples.py": 95,
     "tests/faults/test_kill.py": 90,
-    "tests/browser/test_paid.py": 90,
     "tests/hub/test_maintenance_and_webhooks.py": 85,
     "tests/browser/test_closed_lid.py": 80,
     "tests/images/test_built.py": 75,
-    "tests/login/test_provider.py": 75,
     "tests/browser/test_newcomer.py": 75,
     "tests/backends/test_unprivileged.py": 70,
     "tests/browser/test_queue.py": 70,
@@ -43,13 +63,11 @@ SECONDS = {
     "tests/backends/test_network.py": 40,
     "tests/browser/test_live.py": 40,
     "tests/browser/test_looks.py": 40,
-    "tests/login/test_invitations.py": 40,
     "tests/paid/test_state_machine.py": 35,
     "tests/ledger/test_pool_state_machine.py": 35,
     "tests/session/test_session.py": 35,
     "tests/api/test_schema.py": 30,
     "tests/hub/test_unsandboxed_and_postgresql.py": 30,
-    "tests/paid_desk/test_consents.py": 30,
     "tests/hub/test_start_and_stop.py": 25,
     "tests/browser/test_cookies.py": 20,
 }
@@ -69,7 +87,9 @@ class WholeFiles(LoadScopeScheduling):  # type: ignore[misc]
 def scope_of(nodeid: str) -> str:
     """What a test is kept together with."""
     path = nodeid.split("::", 1)[0]
-    return CLUSTER if is_on_cluster(path) else path
+    if is_on_cluster(path):
+        return CLUSTER
+    return next((name for name, paths in TOGETHER.items() if path.startswith(paths)), path)
 
 
 def move_to_end(items: list[pytest.Item], folder: Path, names: Sequence[str]) -> None:

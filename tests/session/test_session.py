@@ -235,6 +235,20 @@ def test_what_is_on_the_cluster_is_one_scope_and_comes_first() -> None:
     assert sorted(nodes, key=schedule.longest_first) == nodes[::-1]
 
 
+@pytest.mark.parametrize(("fixture", "name"), [("demo_stack", schedule.DEMO_CLOUD), ("login_stack", schedule.PROVIDER)])
+def test_one_worker_has_the_only_stack_of_its_kind(fixture: str, name: str) -> None:
+    """Files that ask for it by a fixture of their folder ask by that fixture's name."""
+    asking = subprocess.run(
+        ["git", "grep", "-lw", fixture, "--", "tests/**/test_*.py", ":!tests/session"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [path for path in asking.stdout.split() if schedule.scope_of(f"{path}::test_it") != name] == []
+
+
 def test_every_file_that_the_schedule_knows_is_there() -> None:
-    paths = [path for path in (*schedule.SECONDS, *ON_CLUSTER) if path != schedule.CLUSTER]
+    shared = {schedule.CLUSTER: ON_CLUSTER, **schedule.TOGETHER}
+    paths = [path for name in schedule.SECONDS for path in shared.get(name, (name,))]
     assert [path for path in paths if not (PROJECT / path).exists()] == []
