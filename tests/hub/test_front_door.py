@@ -110,7 +110,7 @@ def test_only_the_proxy_has_a_port_and_the_supervisor_holds_it(stack: Stack) -> 
 
 def test_a_killed_proxy_loses_neither_port_nor_requests(stack: Stack) -> None:
     stack.add_user("ann")
-    assert stack.start("ann").status_code == 201
+    stack.run("ann")
     before = stack.pids("proxy")
     stack.kill("proxy")
     with socket.socket() as thief:
@@ -121,12 +121,12 @@ def test_a_killed_proxy_loses_neither_port_nor_requests(stack: Stack) -> None:
     paths = ("hub/health", "services/desk/health", "user/ann/api/status")
     assert [stack.http.get(f"{stack.url}/{path}").status_code for path in paths] == [200, 200, 200]
     assert stack.pids("proxy") != before
-    assert stack.stop("ann").status_code == 204
+    assert stack.stop("ann").status_code in (202, 204)
 
 
 def test_what_lives_but_does_not_answer_is_started_again_and_notebooks_go_on(stack: Stack) -> None:
     stack.add_user("cleo")
-    assert stack.start("cleo").status_code == 201
+    stack.run("cleo")
     (slot,) = (instance.slot_id for instance in stack.unended())
     before = {name: stack.pids(name) for name in FOUR}
     assert all(len(pids) == 1 for pids in before.values()), before
@@ -141,7 +141,7 @@ def test_what_lives_but_does_not_answer_is_started_again_and_notebooks_go_on(sta
     eventually(lambda: ready(stack), seconds=30, what="the pages")
     assert stack.http.get(f"{stack.url}/user/cleo/api/status").status_code == 200
     assert [instance.slot_id for instance in stack.unended()] == [slot]
-    assert stack.stop("cleo").status_code == 204
+    assert stack.stop("cleo").status_code in (202, 204)
 
 
 def test_large_bodies_of_anybody_cost_the_hub_no_memory(stack: Stack) -> None:

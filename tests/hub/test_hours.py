@@ -31,13 +31,13 @@ def give_week(stack: Stack, person_id: str, seconds: int) -> Grant:
 def test_a_run_sets_its_session_aside_and_is_charged_when_it_ends(shared_stack: Stack) -> None:
     stack, name = shared_stack, "hours-ann"
     stack.add_user(name)
-    assert stack.start(name, flavor="cpu-large").status_code == 201
+    stack.run(name, flavor="cpu-large")
     person, instance = stack.person_of(name), next(one for one in stack.unended() if one.user_name == name)
     hold = stack.ledger.read(rows.get, instance.id)
     assert hold is not None
     assert (hold.seconds, hold.released_at) == (2 * HOUR, None)
     assert stack.api("PATCH", f"/users/{name}", json={"name": "hours-anna"}).status_code == 200  # renamed while it runs
-    assert stack.stop("hours-anna").status_code == 204
+    assert stack.stop("hours-anna").status_code in (202, 204)
     charge = stack.ledger.read(charges.get, instance.id)
     assert charge is not None
     assert (charge.person_id, charge.began_at) == (person, instance.usable_at)
@@ -72,8 +72,8 @@ def test_without_hours_every_way_to_start_is_refused_with_the_same_facts(shared_
     assert (answer.status_code, refusal["code"], refusal["facts"]) == (403, "no_hours", facts)
     assert answer.json()["message"].startswith("Your hours for cpu-large are used up for this week.")
     assert not [one for one in stack.unended() if one.user_name == name]
-    assert stack.start(name).status_code == 201  # the default flavor is unlimited
-    assert stack.stop(name).status_code == 204
+    stack.run(name)  # the default flavor is unlimited
+    assert stack.stop(name).status_code in (202, 204)
 
 
 def test_with_little_left_a_notebook_ends_when_that_is_used(shared_stack: Stack) -> None:
@@ -81,7 +81,7 @@ def test_with_little_left_a_notebook_ends_when_that_is_used(shared_stack: Stack)
     stack.add_user(name)
     assert stack.desk("GET", "api/state", token=stack.user_token(name)).status_code == 200
     give_week(stack, stack.person_of(name), 600)
-    assert stack.start(name, flavor="cpu-large").status_code == 201
+    stack.run(name, flavor="cpu-large")
     instance = next(one for one in stack.unended() if one.user_name == name)
     assert instance.usable_at is not None
     assert instance.ends_at == instance.usable_at + timedelta(minutes=10)
@@ -100,4 +100,4 @@ def test_with_little_left_a_notebook_ends_when_that_is_used(shared_stack: Stack)
     charge = stack.ledger.read(charges.get, instance.id)
     assert charge is not None
     assert second.ends_at - second.usable_at == timedelta(seconds=600 - charge.seconds)
-    assert stack.stop(name).status_code == 204
+    assert stack.stop(name).status_code in (202, 204)

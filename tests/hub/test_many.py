@@ -64,7 +64,7 @@ def test_a_stop_during_a_start_leaves_nothing(shared_stack: Stack) -> None:
 def test_a_second_stop_is_no_error(shared_stack: Stack) -> None:
     shared_stack.add_user("twice")
     shared_stack.run("twice")
-    assert shared_stack.stop("twice").status_code == 204
+    assert shared_stack.stop("twice").status_code in (202, 204)
     assert shared_stack.stop("twice").status_code in (202, 204)
 
 

@@ -92,7 +92,7 @@ def test_what_runs_is_the_renamed_users_who_can_stop_it(ann: Person) -> None:
     assert status(renamed.name, renamed) == 200
     assert state_of(renamed)["instance"]["problem"] is None  # type: ignore[index]
     assert (fresh.person_id, fresh.user_name) == (instance.person_id, renamed.name)
-    assert ann.stack.stop(renamed.name).status_code == 204, "an administrator stops it"
+    assert ann.stack.stop(renamed.name).status_code in (202, 204), "an administrator stops it"
 
 
 def test_an_administrator_stops_what_ran_before_a_rename(ann: Person) -> None:
@@ -218,4 +218,4 @@ def test_a_ban_ends_what_is_free_within_seconds_and_says_until_when(ann: Person)
     )
     freepool(stack, "unban", renamed.name)
     start(renamed)
-    assert stack.stop(renamed.name).status_code == 204
+    assert stack.stop(renamed.name).status_code in (202, 204)

@@ -108,7 +108,7 @@ def test_who_is_deleted_and_comes_back_is_the_same_person_with_what_was_used(sta
     assert first.identity is not None
     assert "subject-ann" not in first.identity
     stack.run("ann")
-    assert stack.stop("ann").status_code == 204
+    assert stack.stop("ann").status_code in (202, 204)
     delete(stack, "ann")
     eventually(lambda: stack.ledger.read(people.get, first.id).hub_id is None, what="the deletion in the ledger")
     back = log_in(stack, "ann", "subject-ann").person
@@ -136,7 +136,7 @@ def test_a_renamed_user_logs_in_under_the_new_name_and_finds_what_runs(stack: St
     assert taker.name == "bob"
     assert taker.person.id != first.id
     assert taker.client.get(f"{stack.url}/services/desk/api/state").json()["instance"] is None
-    assert stack.stop("bobby").status_code == 204
+    assert stack.stop("bobby").status_code in (202, 204)
 
 
 def test_a_name_whose_user_is_another_account_is_refused_in_words(stack: Stack) -> None:

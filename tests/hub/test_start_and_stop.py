@@ -44,7 +44,7 @@ def test_a_user_starts_uses_and_stops_an_instance(shared_stack: Stack, name: str
     listing = contents(stack, name, token, "GET", "")
     assert listing.status_code == 200
     assert [entry["name"] for entry in listing.json()["content"]] == ["examples"]
-    assert stack.stop(name).status_code == 204
+    assert stack.stop(name).status_code in (202, 204)
     assert not [instance for instance in stack.unended() if instance.user_name == name]
 
 

@@ -76,7 +76,7 @@ def test_without_a_sandbox_notebooks_run_and_users_see_a_warning(stack: Stack) -
     assert shown["isolated"] is False
     assert "No isolation" in shown["notice"]
     slot = next(instance.slot_id for instance in stack.unended())
-    assert stack.stop("trusting").status_code == 204
+    assert stack.stop("trusting").status_code in (202, 204)
     assert slot not in stack.slot_folders()
 
 
@@ -146,7 +146,7 @@ def test_a_notebook_runs_with_a_postgresql_ledger_that_is_away_at_its_stop(stack
     stack.add_user("ann")
     stack.run("ann")
     assert [instance.user_name for instance in stack.unended()] == ["ann"]
-    assert stack.stop("ann").status_code == 204
+    assert stack.stop("ann").status_code in (202, 204)
     last = stack.ledger.read(instances.last_ended, stack.person_of("ann"))
     assert last is not None
     stack.wait_warm()
