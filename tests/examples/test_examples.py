@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,19 @@ def learns_the_digits(accuracy: Any) -> None:
     assert accuracy >= 0.94
 
 
+def writes_in_lines(found: Any) -> None:
+    losses, aside_losses, written = found
+    assert 7.2 < losses[0] < 7.7, "all characters are equally likely"
+    assert sum(losses[-10:]) / 10 < 2.6
+    assert min(aside_losses) < 6.2 < aside_losses[0]
+    assert aside_losses[-1] > min(aside_losses) + 0.2, "it learns by heart, as the notebook says"
+    noise, lines = ([line for poem in some for line in re.findall("([^，。]+)[，。]", poem)] for some in written)
+    assert sum(len(line) in (5, 7) for line in lines) > 0.7 * len(lines), written
+    assert len(noise) < 4, "before it has learned, there are no lines"
+
+
 BEEP = "int(beep_start / seconds_per_step):int((beep_start + 1.2) / seconds_per_step)"
+WRITTEN = "[losses, aside_losses, [list(written.iloc[0])[1:], [write(seed=seed) for seed in range(6)]]]"
 PROMISES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "ocr": ("texts", reads_the_sign),
     "voice-activity": (f"[segments, float(probability[{BEEP}].max())]", hears_the_voice_and_not_the_beep),
@@ -62,6 +75,7 @@ PROMISES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "language": ('dict(zip(table["language"], table["code"]))', names_the_languages),
     "semantic-search": ('hits["sentence"].iloc[0]', finds_by_meaning),
     "first-model": ("accuracies[-1]", learns_the_digits),
+    "poems": (WRITTEN, writes_in_lines),
 }
 """By example: what to evaluate in its kernel once all cells have run, and what must be true of the value."""
 
