@@ -23,6 +23,7 @@ LOCAL := .images
 UV := .uv
 # TORCH_INDEX names where the smaller build of PyTorch is, for processors only; PyPI's has NVIDIA's libraries with it.
 TORCH_LOCK := images/torch/$(if $(TORCH_INDEX),processor,requirements).lock
+TOOLS_LOCK := images/tools/$(if $(TORCH_INDEX),processor,requirements).lock
 IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py images/left-out.txt
@@ -64,10 +65,13 @@ $(LOCAL)/light/.ready: images/light/requirements.lock images/light/imports $(JUP
 	@hub_config/setup image $(LOCAL)/light images/light/requirements.lock
 
 heavy: setup
-	@$(MAKE) -s $(LOCAL)/torch/.ready
+	@$(MAKE) -s $(LOCAL)/torch/.ready && $(MAKE) -s $(LOCAL)/torch/tools/.ready
 
 $(LOCAL)/torch/.ready: $(TORCH_LOCK) images/torch/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
 	@hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
+
+$(LOCAL)/torch/tools/.ready: $(TOOLS_LOCK) images/tools/imports $(SETUP) | $(UV)/.ready
+	@hub_config/setup tools $(LOCAL)/torch/tools $(TOOLS_LOCK)
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
 $(LOCAL)/stock/.ready: images/light/requirements.lock $(SETUP) | $(UV)/.ready

@@ -54,9 +54,9 @@ class Jupyter:
         return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
     @contextmanager
-    def kernel(self, path: str) -> Iterator[WebSocket]:
+    def kernel(self, path: str, name: str = "python3") -> Iterator[WebSocket]:
         """A fresh kernel beside a notebook, as JupyterLab would start it, and the way to talk to it."""
-        kernel = self.call("POST", "kernels", json={"name": "python3", "path": path})["id"]
+        kernel = self.call("POST", "kernels", json={"name": name, "path": path})["id"]
         socket = create_connection(
             f"{self.url.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?session_id={self.session}",
             header={"Authorization": f"token {self.token}"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from spawner.catalog import Example, load_catalog
 from tests.examples.notebook import Jupyter, Run
+from tests.images.recipes import lock
 from tests.stack import PROJECT, Stack, eventually
 
 CATALOG = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
@@ -107,3 +109,34 @@ def test_an_example_runs_in_an_instance(shared_stack: Stack, example: Example) -
     assert run.complaints == "", "nothing that a newcomer would take for their own mistake"
     assert run.pictures >= 1
     PROMISES[example.id][1](run.result)
+
+
+TOOL_CHAIN = """
+import importlib.metadata, json, shutil, site, sys
+print(json.dumps({
+    "swift": importlib.metadata.version("ms-swift"), "evalscope": importlib.metadata.version("evalscope"),
+    "jupyter": any(one.name == "jupyterlab" for one in importlib.metadata.distributions()),
+    "own packages": site.ENABLE_USER_SITE,
+    "command": shutil.which("swift").removeprefix(sys.prefix.removesuffix("/tools")),
+}))
+"""
+
+
+def test_the_tool_chain_is_a_kernel_apart_from_jupyter(shared_stack: Stack) -> None:
+    if not (PROJECT / ".images/torch/tools/.ready").exists():
+        pytest.skip("the torch image is not installed")
+    shared_stack.add_user("tuner")
+    assert shared_stack.start("tuner", image="cpu").status_code in (201, 202)
+    eventually(lambda: shared_stack.api("GET", "/users/tuner").json()["servers"].get("", {}).get("ready"), seconds=90)
+    jupyter, run = Jupyter(f"{shared_stack.url}/user/tuner/", shared_stack.user_token("tuner")), Run()
+    try:
+        with jupyter.kernel("", name="tools") as socket:
+            jupyter.execute(socket, TOOL_CHAIN, run)
+    finally:
+        shared_stack.stop("tuner")
+    found = json.loads(run.printed)
+    versions = lock(PROJECT / "images/tools/requirements.lock")
+    assert found == {
+        "swift": versions["ms-swift"], "evalscope": versions["evalscope"],
+        "jupyter": False, "own packages": False, "command": "/bin/swift",
+    }  # fmt: skip

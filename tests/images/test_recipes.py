@@ -18,6 +18,8 @@ from tests.images.recipes import DOCKERFILES, IMAGES, ROOT, VARIANTS, arguments,
 
 CUDA = re.compile(r"nvidia-.*|cuda-.*|triton")
 LOCKS = sorted(ROOT.glob("images/*/*.lock"))
+NOTEBOOKS = [path for path in LOCKS if path.parent.name != "tools"]
+"""The tool chain's environment is no notebook's, and has versions of its own."""
 
 
 @pytest.fixture(params=DOCKERFILES, ids=lambda path: path.parent.name)
@@ -74,14 +76,15 @@ def test_a_lock_has_everything_that_was_asked_for(path: Path) -> None:
     assert asked_for(path.parent / "requirements.in") <= lock(path).keys()
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_what_the_light_lock_pins_is_the_same_everywhere(path: Path) -> None:
     light, this = lock(IMAGES / "light/requirements.lock"), lock(path)
     assert {name: this.get(name) for name in light} == light
 
 
-def test_the_two_locks_of_torch_differ_by_the_build_of_pytorch_only() -> None:
-    pypi, processor = (lock(IMAGES / "torch" / f"{name}.lock") for name in ("requirements", "processor"))
+@pytest.mark.parametrize("environment", ["torch", "tools"])
+def test_the_two_locks_differ_by_the_build_of_pytorch_only(environment: str) -> None:
+    pypi, processor = (lock(IMAGES / environment / f"{name}.lock") for name in ("requirements", "processor"))
     assert processor.pop("torch") == pypi.pop("torch") + "+cpu"
     assert not [name for name in processor if CUDA.fullmatch(name)]
     assert {name: version for name, version in pypi.items() if not CUDA.fullmatch(name)} == processor
@@ -91,6 +94,14 @@ def test_the_torch_lock_has_what_pypis_build_of_pytorch_loads() -> None:
     found, gpu = (lock(IMAGES / name / "requirements.lock") for name in ("torch", "gpu"))
     assert {"nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13", "cuda-toolkit", "triton"} <= found.keys()
     assert {name for name in found if CUDA.fullmatch(name)} == {name for name in gpu if CUDA.fullmatch(name)}
+
+
+def test_the_tool_chain_runs_on_the_notebooks_build_of_pytorch() -> None:
+    for name in ("requirements", "processor"):
+        tools, torch = (lock(IMAGES / environment / f"{name}.lock") for environment in ("tools", "torch"))
+        shared = {package for package in torch if package == "torch" or CUDA.fullmatch(package)}
+        assert {package: tools[package] for package in shared} == {package: torch[package] for package in shared}
+        assert "jupyterlab" not in tools, "Jupyter has an environment of its own"
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}")

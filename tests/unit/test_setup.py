@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ ENVIRONMENTS = {
     "hub": (SITE, "requirements-dev.lock"),
     "light": (PROJECT / ".images/light" / SITE.relative_to(sys.prefix), "images/light/requirements.lock"),
     "torch": (PROJECT / ".images/torch" / SITE.relative_to(sys.prefix), "images/torch/requirements.lock"),
+    "tools": (PROJECT / ".images/torch/tools" / SITE.relative_to(sys.prefix), "images/tools/requirements.lock"),
 }
 
 
@@ -34,12 +36,28 @@ def test_an_environment_has_all_that_its_packages_require(name: str) -> None:
     folder, lock = ENVIRONMENTS[name]
     if not folder.exists():
         pytest.skip(f"the {name} image is not installed")
-    if name == "torch" and os.environ.get("TORCH_INDEX"):
-        lock = "images/torch/processor.lock"
+    if name in ("torch", "tools") and os.environ.get("TORCH_INDEX"):
+        lock = f"images/{name}/processor.lock"
     found = prove.installed([str(folder)])
     differences = [*prove.differences(prove.pinned((PROJECT / lock).read_text().splitlines()), found)]
     assert differences == [], "its lock has changed: `make setup .venv/.dev`, for torch `tests/torch`, install it anew"
     assert [*prove.unmet(found)] == []
+
+
+def test_the_tool_chain_is_a_kernel_and_commands_of_the_image() -> None:
+    image, tools = (PROJECT / ".images/torch").resolve(), (PROJECT / ".images/torch/tools").resolve()
+    if not (tools / ".ready").exists():
+        pytest.skip("the torch image is not installed")
+    kernel = image / "share/jupyter/kernels/tools"
+    program = json.loads((kernel / "kernel.json").read_text())["argv"][0].format(resource_dir=kernel)
+    found = subprocess.run(
+        [program, "-c", "import ipykernel, sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert Path(found.stdout.strip()).resolve() == tools
+    for command in ("swift", "evalscope", "gradio", "tensorboard"):
+        script = image / "bin" / command
+        assert script.resolve() == tools / "bin" / command
+        assert Path(script.read_text().splitlines()[0][2:]).resolve() == (tools / "bin/python").resolve()
 
 
 def test_missing_requirements_are_named() -> None:
