@@ -191,7 +191,10 @@ class InstanceSpawner(Spawner):
             self._stepped.notify,
             is_hub_ending=self._hub_pool.is_ending,
         )
+        if self.handler is not None:
+            start.times.spent_before(self.handler.request.request_time())
         instance = await start.run()
+        self.log.info("%s: the notebook answers after %s", self._log_name, start.times)
         assert instance.url is not None
         self.slot_id = instance.slot_id
         return instance.url

@@ -21,6 +21,7 @@ from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool
 from spawner.pool.reservation import Reservation, reserve_slot
+from spawner.pool.start_times import StartTimes
 
 log = logging.getLogger("freepool.pool")
 MAX_SLOTS = 3
@@ -41,6 +42,7 @@ class BringUp:
     environment: Mapping[str, str]
     prefix: str
     on_step: Callable[[], None]
+    times: StartTimes
 
     async def run(self) -> Instance:
         """Return the instance RUNNING. Raises `StartFailed`, `NoRoom`, `LostRace`, `BackendUnavailable`."""
@@ -74,8 +76,10 @@ class BringUp:
         pool = self.pool
         reservation = await reserve_slot(pool, self.choice, self.instance.id)
         slot = reservation.slot
+        self.times.end("slot")
         try:
             url = await self._ready_url(reservation)
+            self.times.end("ready")
             if self.choice.image.agent:
                 await self._push_identity(slot, url)
             else:
@@ -84,6 +88,7 @@ class BringUp:
                 slot, wait_for_answer(pool.session, f"{url}{self.prefix}api", seconds=self._seconds)
             )
             await asyncio.gather(answer, self._assign(slot))
+            self.times.end("server")
         except NoRoom as error:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
             raise
@@ -211,6 +216,7 @@ class BringUp:
         """Push the server's environment into the slot, sealed with the slot's key."""
         pool = self.pool
         await self._attach(slot)
+        self.times.end("ledger")
         await push_claim(
             pool.session,
             url,
@@ -220,6 +226,7 @@ class BringUp:
             slot_id=slot.id,
             now=pool.now().timestamp(),
         )
+        self.times.end("claim")
 
     def _desk_key(self) -> dict[str, str]:
         key_of = self.pool.desk_key_of
@@ -272,5 +279,6 @@ class BringUp:
             return running
 
         running = await self.pool.ledger.awrite(write)
+        self.times.end("ledger")
         self.on_step()
         return running

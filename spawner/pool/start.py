@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
 from spawner.pool.queue.responses import NO_MACHINE, not_offered, queued
+from spawner.pool.start_times import StartTimes
 from spawner.pool.time import holds
 
 END_CAUSE_SECONDS = 5.0
@@ -42,7 +43,7 @@ class Start:
     `request` is a choice that is still to be admitted, or a ticket that was admitted and called before. `environment`
     is the server's, as JupyterHub made it. `prefix` is the server's base path, such as `/user/ann/`. `on_step` is
     called after each committed step. `is_hub_ending` is called where the start is cancelled: it tells a hub shutdown
-    from a stop by the user.
+    from a stop by the user. `times` is where the parts' times are noted.
     """
 
     pool: Pool
@@ -52,6 +53,7 @@ class Start:
     prefix: str
     on_step: Callable[[], None]
     is_hub_ending: Callable[[], bool] = lambda: False
+    times: StartTimes = field(default_factory=StartTimes)
 
     async def run(self) -> Instance:
         """Assign an instance and return it RUNNING.
@@ -59,10 +61,12 @@ class Start:
         Raises `Refusal` with a message for the user. However this ends, the ledger lists what must be cleaned up.
         """
         instance, choice = await self._admit()
+        self.times.end("admission")
         logs.note(person=instance.person_id, instance=instance.id)
         self.on_step()
         try:
-            return await BringUp(self.pool, instance, choice, self.environment, self.prefix, self.on_step).run()
+            bring_up = BringUp(self.pool, instance, choice, self.environment, self.prefix, self.on_step, self.times)
+            return await bring_up.run()
         except asyncio.CancelledError:
             # JupyterHub cancels a start that is stopped or late, and then calls stop(). So write only the intent.
             await asyncio.sleep(0)  # Yield once so that hub shutdown is visible.

@@ -20,10 +20,10 @@ from spawner.ledger import open_ledger
 from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.settings import KubernetesPool
 from tests.bench.counting import Counter, counting
-from tests.bench.drive import Driver, Failed
+from tests.bench.drive import ALL_PARTS, Driver, Failed
 from tests.bench.local import Found, interruptible
-from tests.bench.sides import Side, end, is_final, plain_environment, tools, wait_ready
-from tests.bench.table import Measure, render, rows, verdicts
+from tests.bench.sides import Side, end, is_final, parts_in, plain_environment, tools, wait_ready
+from tests.bench.table import Measure, part_rows, render, rows, verdicts
 from tests.cluster.network import Network, lease
 from tests.kubernetes.admin import Admin, script
 from tests.kubernetes.conftest import LIGHT, require_images, write_settings
@@ -97,6 +97,7 @@ def _bench(n: int, admin: Admin, namespaces: list[str], folder: Path) -> None:
     print(render(rows(MEASURES, OURS, STOCK, names, found)))
     print()
     print("\n".join(verdicts(MEASURES, OURS, STOCK, found)))
+    print("\n" + render(part_rows(ALL_PARTS, [OURS, COLD], found)) + "\n")
     cold = Measure(START.title, "s", target_p50=2)
     print("cold: " + "\ncold: ".join(verdicts([cold], COLD, STOCK, found)))
     for name in names:
@@ -127,6 +128,7 @@ def _round(one: Contestant, all_of_them: Sequence[Contestant]) -> dict[str, floa
     driver, values = one.driver, {}
     requests, cpu, began = one.counter.requests, one.hub_cpu(), time.perf_counter()
     values[START.title] = driver.start()
+    values |= driver.parts(values[START.title])
     driver.page()
     values[PAGE.title] = time.perf_counter() - began
     for other in all_of_them:
@@ -159,7 +161,16 @@ def _ours(admin: Admin, namespace: str, address: str, folder: Path) -> Iterator[
             ledger = open_ledger(stack.settings.ledger)
             try:
                 sides = [
-                    Side(name, stack.url, stack.token, is_final(ledger, 1), lambda: None, lambda: None, options)
+                    Side(
+                        name,
+                        stack.url,
+                        stack.token,
+                        is_final(ledger, 1),
+                        lambda: None,
+                        lambda: None,
+                        options,
+                        parts_in(stack),
+                    )
                     for name, options in ((OURS, {"flavor": "cpu-basic"}), (COLD, {"flavor": "cold"}))
                 ]
                 (hub,) = stack.pids("hub")

