@@ -8,6 +8,11 @@ import re
 
 from jupyterhub.utils import subdomain_hook_idna
 
+LONGEST_LABEL = 63
+"""Characters of a label, by DNS."""
+LONGEST_PORT = len("p65535--")
+APP = re.compile(r"p\d+--")
+"""The beginning of an app's host: `pPORT--` before the label of the user's host. No user has such a host."""
 STUB = 8
 """Characters of the name at the beginning of a label that is made of a hash."""
 HASH = 26
@@ -18,11 +23,19 @@ def host_of_user(name: str, domain: str) -> str:
     """A host below `domain` whose label is the name itself, or its IDNA form, or a hash of it.
 
     JupyterHub's own hash has 28 bits. A user who can choose their name, such as an email address, could search for one
-    with another user's hash within minutes, and so get that user's origin.
+    with another user's hash within minutes, and so get that user's origin. A name is also hashed where its label would
+    be an app's host, or would leave no room for an app's port.
     """
     label = str(subdomain_hook_idna(name, "", "user")).removesuffix(".")
     is_own = label.islower() and (label == name or label.startswith("xn--"))  # hosts do not tell upper case from lower
+    is_own = is_own and len(label) <= LONGEST_LABEL - LONGEST_PORT and not APP.match(label)
     return f"{label if is_own else _hashed(name)}.{domain}"
+
+
+def app_hosts(user_url: str) -> str:
+    """The URLs of apps' hosts, with `{port}` in them, given the URL of the user's host: https://ann.lab.example.org."""
+    scheme, _, host = user_url.rstrip("/").partition("://")
+    return f"{scheme}://p{{port}}--{host}"
 
 
 def _hashed(name: str) -> str:

@@ -9,6 +9,7 @@ import http from "node:http";
 import net from "node:net";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { AppHosts, appPath } from "./apps.js";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
 import { limitConnections, makeServer } from "./connections.js";
 import { errorAnswer } from "./errors.js";
@@ -56,6 +57,8 @@ const LIMITS = {
   drainMs: 10 * SECOND,
 };
 
+/** Apps are their makers', and not for search engines. */
+const NO_ROBOTS = "User-agent: *\nDisallow: /\n";
 const ROBOTS = "User-agent: *\nAllow: /$\nAllow: /services/desk/$\nAllow: /services/desk/static/\nDisallow: /\n";
 
 /** What the desk passes on as it comes (spawner/desk/relay.py). Other bodies it keeps until they are whole. */
@@ -91,6 +94,7 @@ class Front extends ConfigurableProxy {
   #room = new Room(limits.bodiesBytes);
   #rates = new Rates(options.rates);
   #socketAgent = new http.Agent({ keepAlive: true });
+  #apps = new AppHosts(options.host);
   #isReady = false;
 
   /** @param {import("configurable-http-proxy").ProxyOptions} settings */
@@ -111,7 +115,10 @@ class Front extends ConfigurableProxy {
 
   /** Fill the table of routes: what it had before it ended, and the desk, which JupyterHub cannot route to a socket. */
   async restore() {
-    for (const [route, data] of Object.entries(readRoutes(options.routes))) await this._routes.add(route, data);
+    for (const [route, data] of Object.entries(readRoutes(options.routes))) {
+      await this._routes.add(route, data);
+      this.#apps.add(route, data);
+    }
     await this._routes.add(options.deskPath, { target: options.desk });
     this.#isReady = true;
   }
@@ -123,6 +130,7 @@ class Front extends ConfigurableProxy {
    */
   async addRoute(route, data) {
     await super.addRoute(route, data);
+    this.#apps.add(route, data);
     await this.#keep();
   }
 
@@ -132,6 +140,7 @@ class Front extends ConfigurableProxy {
    */
   async removeRoute(route) {
     await super.removeRoute(route);
+    this.#apps.remove(route);
     await this.#keep();
   }
 
@@ -148,6 +157,8 @@ class Front extends ConfigurableProxy {
       return { prefix: options.deskPath, target: options.desk, isGate: true };
     }
     const path = pathOf(req.url);
+    const app = this.#apps.find(req.headers.host);
+    if (app) return app.match;
     const match = await super.targetForReq(asked(path, isAddress(req.headers.host) ? options.host : req.headers.host));
     return match?.target === options.gate
       ? { ...match, target: options.desk, isGate: match.prefix !== options.relayPath || !RELAYED.test(path) }
@@ -180,12 +191,13 @@ class Front extends ConfigurableProxy {
     res.setHeader("X-Request-ID", id);
     if (req.url === "/robots.txt" && (req.method === "GET" || req.method === "HEAD")) {
       res.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=86400" });
-      res.end(ROBOTS);
+      res.end(this.#apps.find(req.headers.host) ? NO_ROBOTS : ROBOTS);
       return;
     }
     let match;
     try {
       match = await this.targetForReq(req);
+      this.#leadToApp(req);
     } catch {
       this.#refuse(req, res, 400);
       return;
@@ -213,6 +225,7 @@ class Front extends ConfigurableProxy {
   async handleProxyWs(req, socket, head) {
     const match = await this.targetForReq(req).catch(() => undefined);
     const refusal = this.#counts(match) && this.#rates.refusal(req);
+    if (match) this.#leadToApp(req);
     if (hasBody(req)) {
       // No browser sends one, and none of it is passed on: what is behind would wait for it without an end.
       socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -221,6 +234,15 @@ class Front extends ConfigurableProxy {
     if (!refusal) return super.handleProxyWs(req, socket, head);
     const lines = Object.entries(refusal.headers).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.end(`HTTP/1.1 429 Too Many Requests\r\n${lines.join("")}\r\n${refusal.body}`);
+  }
+
+  /**
+   * On an app's host: have the notebook's server asked for the app. Called once for each request.
+   * @param {http.IncomingMessage} req
+   */
+  #leadToApp(req) {
+    const app = this.#apps.find(req.headers.host);
+    if (app?.match) req.url = appPath(app.port, pathOf(req.url), req.url);
   }
 
   /**

@@ -80,3 +80,32 @@ def test_with_a_host_for_each_person_loopback_stands_for_the_hubs_host() -> None
         assert front.get("user/ann/x", Host=ann).text == "notebook /user/ann/x 0"
         assert front.get("user/ann/x", Host=LOOPBACK).text == "hub /user/ann/x 0", "a notebook only under its own host"
         assert front.get("services/desk/x", Host=ann).text == "hub /services/desk/x 0", "no desk on a notebook's host"
+
+
+def test_an_apps_host_leads_to_the_notebook_of_its_user_and_nowhere_else() -> None:
+    with running_front(host=HOST) as front:
+        app = f"p7860--ann.{HOST}"
+        for asked, led in (
+            ("", ""),
+            ("lab?a=%2F..", "lab?a=%2F.."),
+            ("user/ann/api", "user/ann/api"),
+            ("a/%2e%2e/%2e%2e/user/ann/x", "user/ann/x"),
+            ("hub/api/", "hub/api/"),
+            ("services/desk/", "services/desk/"),
+            ("_chp_healthz", "_chp_healthz"),
+        ):
+            assert front.get(asked, Host=f"{app}:{front.port}").text == f"notebook /freepool-app/7860/{led} 0"
+        assert front.get("x", Host=app.upper()).text == "notebook /freepool-app/7860/x 0"
+        assert front.get("robots.txt", Host=app).text == "User-agent: *\nDisallow: /\n"
+        assert "Allow: /$" in front.get("robots.txt", Host=HOST).text
+        for host in (f"p7860--bob.{HOST}", f"p7860--p7860--ann.{HOST}"):
+            assert front.get("hub/api/", Host=host).status_code == 404, "no notebook runs there"
+        for host in (f"p80--ann.{HOST}", f"p07860--ann.{HOST}", f"p7860-ann.{HOST}", f"p7860--ann.x.{HOST}"):
+            assert front.get("x", Host=host).text == "hub /x 0", "no app's host"
+        assert front.get("freepool-app/7860/x", Host=f"ann.{HOST}").text == "hub /freepool-app/7860/x 0"
+        front.kill()
+        front.start()
+        front.wait()
+        assert front.get("x", Host=app).text == "notebook /freepool-app/7860/x 0", "also after a restart"
+        assert front.routes("DELETE", f"/ann.{HOST}/user/ann").status_code == 204
+        assert front.get("x", Host=app).status_code == 404
