@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from spawner.address_settings import LOOPBACK, AddressSettings, socket_url
+from spawner.app_settings import AppSettings
 from spawner.bundle_settings import BundleSettings
 from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
@@ -135,6 +136,9 @@ class Settings(AddressSettings):
     )
     links: LinkSettings = Field(
         default=LinkSettings(), description="What open links may name beside public servers; docs/links.md."
+    )
+    apps: AppSettings = Field(
+        default=AppSettings(), description="Apps on ports of notebooks, and links to them; docs/apps.md."
     )
     terms: TermsSettings = Field(
         default=TermsSettings(), description="Texts of terms and privacy, and who must accept them; docs/terms.md."

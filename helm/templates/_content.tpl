@@ -56,6 +56,7 @@ guard: {{- toYaml . | nindent 2 }}
 bundles:
   {{- toYaml (merge (dict "key_folder" "/srv/bundles") .) | nindent 2 }}
 {{- end }}
+apps: {{- toYaml .Values.apps | nindent 2 }}
 trusted_proxies: {{ include "freepool.trustedProxies" . }}
 {{- with .Values.reportTo }}
 report_to: {{ . | quote }}

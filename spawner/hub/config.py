@@ -15,6 +15,7 @@ from spawner.descriptors import raise_limit
 from spawner.hub import invitations
 from spawner.hub.activity import use_short_rounds
 from spawner.hub.announcement import announce_at_login
+from spawner.hub.apps import LEADS_TO_APPS
 from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
@@ -73,6 +74,7 @@ def configure(c: Any, settings: Settings) -> None:
     # when it reads users' activity, by default every 5 minutes.
     hub.last_activity_interval = 5
     _add(c, settings)
+    hub.tornado_settings[LEADS_TO_APPS] = True
     limit_rates(c, settings)
     check_options(settings, refuse=True)
 

@@ -17,11 +17,13 @@ from traitlets import Bool, default
 from spawner import logs
 from spawner.aio import Signal
 from spawner.errors import FreepoolError, LedgerError, NotAllowed, PoolError, Refusal, SetupError, StartFailed
+from spawner.hub.apps import LEADS_TO_APPS, rules_of
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
 from spawner.hub.people import hub_people, hub_user
 from spawner.hub.refusal import SpawnRefused
 from spawner.hub.terms import require_accepted
+from spawner.instance.apps.rules import VARIABLE as RULES_VARIABLE
 from spawner.ledger import EndReason, Instance
 from spawner.ledger.people.rows import Person
 from spawner.ledger.pool import instances
@@ -206,8 +208,16 @@ class InstanceSpawner(Spawner):
             for name, value in self.get_env().items()
             if name.startswith(SHARED_VARIABLES) or name in self.environment
         }
-        desk = {"FREEPOOL_DESK_URL": self._hub_pool.settings.desk_url_of_instances}
-        return {**self.pool.catalog.environment, **shared, **desk}
+        settings = self._hub_pool.settings
+        has_hosts = bool(self.user.settings.get("subdomain_host"))
+        rules = rules_of(
+            settings,
+            user_url=self.user.host if has_hosts else "",
+            path=self.server.base_url,
+            leads_to_apps=bool(self.user.settings.get(LEADS_TO_APPS)) and not self.name,
+        )
+        own = {"FREEPOOL_DESK_URL": settings.desk_url_of_instances, RULES_VARIABLE: rules.to_json()}
+        return {**self.pool.catalog.environment, **shared, **own}
 
     def start_polling(self) -> None:
         """The server runs: watch for its end. JupyterHub's own polls are for paid servers, which no watch shows."""

@@ -109,8 +109,9 @@ def _tabs(app: Any, settings: dict[str, Any]) -> int:
     listeners = getattr(logger, "_modified_listeners", {}).values()
     sockets = {id(one.__self__) for part in listeners for one in part if hasattr(one, "__self__")}
     connections = getattr(app.kernel_manager, "_kernel_connections", {}).values()
+    apps = settings.get("freepool_apps")  # `apps.state`: who looks at an app has a page open, too
     clients = sum(len(getattr(terminal, "clients", ())) for _, terminal in _terminals(settings))
-    return len(sockets) + sum(connections) + clients
+    return len(sockets) + sum(connections) + clients + (apps.open_pages if apps is not None else 0)
 
 
 def _processor_seconds() -> float | None:

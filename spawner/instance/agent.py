@@ -30,7 +30,7 @@ from spawner.instance import desk_key
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.examples import lay_out
 from spawner.instance.execution import settings as execution
-from spawner.instance.features import MODELS
+from spawner.instance.features import MODELS, NOTEBOOK_PORT
 from spawner.instance.folders import settle
 from spawner.instance.gauges import Handed
 from spawner.instance.model_links import MODELS_VARIABLE, link_models, stamp
@@ -66,7 +66,7 @@ class SlotConfig:
     examples: tuple[str, ...] = ()
     handed: Handed = field(default_factory=Handed)
     address: str = "0.0.0.0"  # noqa: S104  (a pod has one network, and a policy in front of it)
-    port: int = 8888
+    port: int = NOTEBOOK_PORT
     manifest: Manifest = field(default_factory=dict)
     """The files that are laid out in the workspace, once they are."""
 

@@ -30,7 +30,7 @@ def server_arguments(root: str) -> list[str]:
     """Lean (nothing that asks the network or node), kernels over private sockets."""
     return [
         f"--ServerApp.root_dir={root}",
-        "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
+        "--ServerApp.jpserver_extensions={'spawner.instance.extension': True, 'jupyter_server_proxy': False}",
         f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
         "--ServerApp.kernel_spec_manager_class=spawner.instance.kernels.SafePathSpecs",
         "--KernelManager.transport=ipc",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from jupyter_server.utils import url_path_join
@@ -9,11 +10,18 @@ from tornado.web import RequestHandler
 
 from spawner.instance import language, same_content, usage
 from spawner.instance.activity import ActivityHandler
+from spawner.instance.apps import tools
+from spawner.instance.apps.handlers import app_routes
+from spawner.instance.apps.rules import read_rules
+from spawner.instance.apps.state import SETTING as APPS
+from spawner.instance.apps.state import Apps
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
 from spawner.instance.desk_link import HttpDesk
 from spawner.instance.fetch.handlers import fetch_routes
 from spawner.instance.handshake_tokens import take_handshake_tokens
+from spawner.instance.program_handlers import TOKENS, ProgramTokenHandler
+from spawner.instance.program_tokens import ProgramTokens, accept_program_tokens
 from spawner.instance.save.handlers import save_routes
 from spawner.instance.sealing import ACTIVITY_PATH, CLAIM_PATH, HEALTH_PATH
 from spawner.instance.session import Sessions, desk_address
@@ -51,13 +59,26 @@ def _load_jupyter_server_extension(app: Any) -> None:
     routes.append((ACTIVITY_PATH, ActivityHandler))
     routes += save_routes(app.web_app.settings["base_url"])
     routes += fetch_routes(app.web_app.settings["base_url"])
-    app.web_app.add_handlers(".*$", [*routes, *_session_routes(app)])
+    app.web_app.add_handlers(".*$", [*routes, *_session_routes(app), *_app_routes(app)])
     hub_auth = getattr(app.identity_provider, "hub_auth", None)
     if hub_auth is not None:  # this server belongs to a hub
         take_handshake_tokens(hub_auth)
+        accept_program_tokens(hub_auth, app.web_app.settings[TOKENS])
     usage.set_up(app)
     language.install()
     same_content.install()
+
+
+def _app_routes(app: Any) -> list[tuple[Any, ...]]:
+    settings = app.web_app.settings
+    base = settings["base_url"]
+    rules = read_rules(os.environ)
+    settings[APPS] = Apps(rules, user=os.environ.get("JUPYTERHUB_USER", ""), settings=settings)
+    settings[TOKENS] = ProgramTokens()
+    prefix = "" if rules.hosts else url_path_join(base, "proxy/{port}")
+    for name, value in tools.variables(prefix).items():  # of kernels and terminals
+        os.environ.setdefault(name, value)
+    return [*app_routes(base), (url_path_join(base, "freepool/program-token"), ProgramTokenHandler)]
 
 
 def _session_routes(app: Any) -> list[tuple[str, type[RequestHandler]]]:

@@ -18,6 +18,9 @@ MODELS = "/mnt/models"
 """The platform's model cache, where there is one. Nobody inside can write to it."""
 TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108  (the instance's own)
 
+NOTEBOOK_PORT = 8888
+"""Of the server, where an instance has a network of its own and is handed no socket: a pod."""
+
 MIB = 1024**2
 LEAST_SIZE = 256 * MIB
 """Bytes of the home, of /tmp and of shared memory at least."""

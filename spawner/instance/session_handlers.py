@@ -27,7 +27,9 @@ AWAY = {
 }
 
 
-class _Handler(APIHandler):
+class SessionHandler(APIHandler):
+    """What the lab asks of its server. Not activity."""
+
     auth_resource = "freepool"
     _track_activity = False
 
@@ -52,7 +54,7 @@ class _Handler(APIHandler):
         return found
 
 
-class EventsHandler(_Handler):
+class EventsHandler(SessionHandler):
     """GET /freepool/session/events?language=: server-sent events, each the whole session. `once`: as JSON, now."""
 
     @authenticated
@@ -90,7 +92,7 @@ class EventsHandler(_Handler):
             super().send_error(status_code, **options)
 
 
-class ForwardHandler(_Handler):
+class ForwardHandler(SessionHandler):
     """POST /freepool/session/extend, notices and answer: the desk's own."""
 
     @authenticated
@@ -112,7 +114,7 @@ class ForwardHandler(_Handler):
         self.finish(json.dumps(answer.body))
 
 
-class InputHandler(_Handler):
+class InputHandler(SessionHandler):
     """POST /freepool/input: a person has used a page of this server in a visible tab."""
 
     @authenticated

@@ -51,17 +51,22 @@ def _network(settings: Settings) -> Network:
     """Instances reach the public port and, where the hub listens on one, the hub's, by the same numbers."""
     chosen, hub = settings.network, urlsplit(settings.hub_api_url)
     has_port = hub.scheme == "http"  # else a Unix socket, which no instance sees
-    ports = {port for port in (hub.port if has_port else None, settings.public_port) if port}
-    ports |= settings.links.forwarded_ports
     return Network(
         means=Means(chosen.means or find_means(internet=chosen.internet)[0]),
-        ports=tuple(sorted(ports)),
+        ports=tuple(sorted(forwarded_ports(settings))),
         target=(hub.hostname if has_port else None) or LOOPBACK,
         also_refuse=chosen.also_refuse,
         allow=chosen.allow,
         limits=limits_of(chosen),
         log=chosen.log_days > 0,
     )
+
+
+def forwarded_ports(settings: Settings) -> set[int]:
+    """Ports of an instance's loopback that lead to the platform, on one machine."""
+    hub = urlsplit(settings.hub_api_url)
+    ports = {port for port in (hub.port if hub.scheme == "http" else None, settings.public_port) if port}
+    return ports | settings.links.forwarded_ports
 
 
 def rename_images(ledger: Ledger, catalog: Catalog) -> None:

@@ -16,7 +16,16 @@ from kubespawner.objects import make_pod
 from spawner.catalog import Flavor
 from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import server_arguments
-from spawner.instance.features import MODELS, RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, PlaceSizes, place_sizes
+from spawner.instance.features import (
+    MODELS,
+    NOTEBOOK_PORT,
+    RUNTIME,
+    SHARED_MEMORY,
+    TEMPORARY,
+    WORKSPACE,
+    PlaceSizes,
+    place_sizes,
+)
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
@@ -35,7 +44,7 @@ OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "in
 SELECTOR = ",".join(f"{name}={value}" for name, value in OURS.items())
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 CONTAINER = "notebook"
-PORT = 8888
+PORT = NOTEBOOK_PORT
 HOME = "/home/jovyan"
 EXAMPLES = "/opt/freepool/examples"
 USER_ID = 1000

@@ -1,0 +1,95 @@
+"""Apps at `proxy/PORT/` of this server, by jupyter-server-proxy: in the lab's origin, for its owner.
+
+Programs with a token use it everywhere, and pages where apps have no hosts of their own. Where they have, a page that
+is opened here goes on to its host.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jupyter_server.utils import url_path_join
+from tornado.web import HTTPError
+
+from spawner.instance.apps.heads import is_the_apps
+from spawner.instance.apps.same_origin import is_navigation, is_websocket, may_pass
+from spawner.instance.apps.state import SETTING, Apps
+from spawner.instance.apps.use import changes_something
+
+PACKAGE = "jupyter_server_proxy"
+ROUTES = ((r"proxy/(\d+)(/.*|)", False), (r"proxy/absolute/(\d+)(/.*|)", True))
+"""As jupyter-server-proxy has them. Its routes to other hosts are left out."""
+BROWSER = "owner"
+
+
+def is_installed() -> bool:
+    """Whether the image has it."""
+    return importlib.util.find_spec(PACKAGE) is not None
+
+
+def without_sign_in(headers: Mapping[str, str], *, by_token: bool) -> dict[str, str]:
+    """A request's headers without what signs its user in at the platform."""
+    kept = {name: value for name, value in headers.items() if not (by_token and name.lower() == "authorization")}
+    cookies = [one.strip() for one in kept.pop("Cookie", "").split(";") if one.strip()]
+    others = [one for one in cookies if is_the_apps(one)]
+    return kept | ({"Cookie": "; ".join(others)} if others else {})
+
+
+def path_routes(base_url: str) -> list[tuple[str, type, dict[str, Any]]]:
+    """The routes; none where the package is not installed."""
+    if not is_installed():
+        return []
+    handler = _make_handler()
+    return [(url_path_join(base_url, route), handler, {"absolute_url": is_absolute}) for route, is_absolute in ROUTES]
+
+
+def _make_handler() -> type:
+    from jupyter_server_proxy.handlers import LocalProxyHandler  # noqa: PLC0415  (an image may lack it)
+
+    class PathHandler(LocalProxyHandler):
+        """jupyter-server-proxy's, for ports that may be opened."""
+
+        @property
+        def apps(self) -> Apps:
+            found: Apps = self.settings[SETTING]
+            return found
+
+        async def prepare(self, *args: Any, **kwargs: Any) -> None:
+            """Look where the request comes from, and lead pages to their own host."""
+            rules, request, port = self.apps.rules, self.request, int(self.path_args[0])
+            if not rules.allows(port):
+                raise HTTPError(404, f"Port {port} cannot be opened: {rules.off or 'it is the platform’s'}.")
+            own = rules.lab_origin or f"{request.protocol}://{request.host}"
+            if not may_pass(request.method, request.headers, own) or "Service-Worker" in request.headers:
+                raise HTTPError(403)
+            if rules.hosts and request.method == "GET" and is_navigation(request.headers):
+                query = f"?{request.query}" if request.query else ""
+                after = quote(f"{self.path_args[1] or '/'}{query}", safe="")
+                self.redirect(f"{self.apps.lab_url}freepool/apps/open/{port}?next={after}")
+                return
+            await super().prepare(*args, **kwargs)
+            if not self._finished and not is_websocket(request.headers):
+                self._note()
+
+        def _note(self) -> None:
+            if changes_something(self.request.method, self.request.headers):
+                self.apps.note(BROWSER, f"{self.request.method} {urlsplit(self.request.uri).path}")
+
+        def on_message(self, message: Any) -> None:
+            """Of the page's websocket."""
+            self.apps.note(BROWSER, f"websocket {self.request.path}")
+            super().on_message(message)
+
+        def _record_activity(self) -> None:
+            """`_note` does, and takes no poll for it."""
+
+        def proxy_request_headers(self) -> Any:
+            """Without the platform's own cookies and token."""
+            headers = super().proxy_request_headers()
+            by_token = bool(getattr(self, "_token_authenticated", False))
+            return type(headers)(without_sign_in(headers, by_token=by_token))
+
+    return PathHandler

@@ -1,0 +1,68 @@
+"""Which ports of this instance's loopback programs listen on, and which programs."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+LISTEN = "0A"
+LOOPBACKS = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000")
+"""127.0.0.1, 0.0.0.0, :: and ::1, as the kernel writes them on a little-endian machine."""
+LONGEST = 80
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port and the command of its program; empty where that is not known."""
+
+    port: int
+    program: str
+
+
+def chosen_listeners(proc: Path = PROC) -> list[Listener]:
+    """Those whose port somebody has chosen. Programs that ask for any port, as kernels do, get one of a range."""
+    with contextlib.suppress(OSError, ValueError):
+        first, last = map(int, (proc / "sys/net/ipv4/ip_local_port_range").read_text().split())
+        return [one for one in listeners(proc) if not first <= one.port <= last]
+    return listeners(proc)
+
+
+def listeners(proc: Path = PROC) -> list[Listener]:
+    """All, by port."""
+    sockets: dict[str, int] = {}
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (proc / "self/net" / name).read_text().splitlines()[1:]:
+                fields = line.split()
+                address, _, port = fields[1].partition(":")
+                if fields[3] == LISTEN and address in LOOPBACKS:
+                    sockets[fields[9]] = int(port, 16)
+    programs = _programs(sockets, proc)
+    return [Listener(port, programs.get(port, "")) for port in sorted(set(sockets.values()))]
+
+
+def is_listening(port: int, proc: Path = PROC) -> bool:
+    """Whether a program listens on this port."""
+    return any(one.port == port for one in listeners(proc))
+
+
+def _programs(sockets: dict[str, int], proc: Path) -> dict[int, str]:
+    """Commands of this user's own processes by the port that they hold."""
+    found: dict[int, str] = {}
+    names = {f"socket:[{inode}]": port for inode, port in sockets.items()}
+    for process in proc.iterdir() if names else ():
+        if not process.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # another user's, or gone
+            for descriptor in (process / "fd").iterdir():
+                port = names.get(str(descriptor.readlink()))
+                if port is not None and port not in found:
+                    found[port] = _command(process)
+    return found
+
+
+def _command(process: Path) -> str:
+    words = (process / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    return " ".join(Path(word).name if index == 0 else word for index, word in enumerate(words))[:LONGEST]

@@ -1,0 +1,1 @@
+"""An app on a port of a notebook."""

@@ -1,0 +1,341 @@
+"""Apps on ports: who may see them, what is passed on, what counts as use. tests/hub/test_apps.py has a real one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from spawner.hub.apps import rules_of
+from spawner.instance.activity import INPUT, activity
+from spawner.instance.apps import tools
+from spawner.instance.apps.access import MOST_SHARES, OWNER_SECONDS, TICKET_SECONDS, Access
+from spawner.instance.apps.heads import answer_head, request_head
+from spawner.instance.apps.path import without_sign_in
+from spawner.instance.apps.ports import chosen_listeners, is_listening
+from spawner.instance.apps.rules import Off, Rules, read_rules
+from spawner.instance.apps.same_origin import may_pass
+from spawner.instance.apps.state import SETTING, Apps
+from spawner.instance.apps.use import SHORTEST, Uses, changes_something
+from spawner.instance.program_tokens import LIFE_SECONDS, MOST, ProgramTokens
+from spawner.settings import Isolation, Settings
+from spawner.user_hosts import app_hosts, host_of_user
+from tests.unit.test_instance_activity import app as server
+
+NOW = 1_800_000_000.0
+PORT = 7860
+ORIGIN = "https://p7860--ann.lab.example.org"
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# --- hosts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["p7860--ann", "p1--x", "P7860--ann", "a" * 56])
+def test_no_user_gets_an_apps_host_or_one_without_room_for_a_port(name: str) -> None:
+    label = host_of_user(name, "lab.example.org").split(".")[0]
+    assert label.startswith("u-")
+    assert len(f"p65535--{label}") <= 63
+
+
+def test_an_apps_host_is_below_the_same_domain() -> None:
+    assert host_of_user("a" * 55, "localhost") == f"{'a' * 55}.localhost"
+    rules = Rules(hosts=app_hosts("https://ann.lab.example.org/"))
+    assert (rules.origin(PORT), rules.host(PORT)) == (ORIGIN, "p7860--ann.lab.example.org")
+    assert (rules.lab_origin, rules.is_secure) == ("https://ann.lab.example.org", True)
+    rules = Rules(hosts=app_hosts("http://ann.localhost:8000"))
+    assert (rules.host(PORT), rules.is_secure) == ("p7860--ann.localhost", False)
+
+
+# --- what an instance is told ----------------------------------------------------------------------------------------
+
+
+def rules_for(settings: dict[str, Any], **options: Any) -> Rules:
+    known: dict[str, Any] = {"catalog": "/x", "state": "/x", "examples": "/x", "sockets": "/x", "public_port": 8000}
+    given = {"user_url": "http://ann.localhost:8000", "path": "/user/ann/", "leads_to_apps": True} | options
+    made = rules_of(Settings(**known | {"network": {"means": "pasta"}} | settings), **given)
+    assert read_rules({"FREEPOOL_APPS": made.to_json()}) == made
+    return made
+
+
+def test_apps_are_off_where_notebooks_share_a_loopback_interface_and_where_an_administrator_says_so() -> None:
+    assert rules_for({}).off is Off.NOT
+    assert rules_for({"network": {"means": "shared"}}).off is Off.SHARED_LOOPBACK
+    assert rules_for({"isolation": Isolation.NONE}).off is Off.SHARED_LOOPBACK
+    assert rules_for({"apps": {"enabled": False}}).off is Off.ADMIN
+    assert rules_for({"kubernetes": {"namespace": "x"}, "network": {}}).off is Off.NOT
+    assert read_rules({}).off is Off.UNKNOWN
+    assert not Rules(off=Off.ADMIN).allows(PORT)
+
+
+def test_links_for_others_need_a_host_of_the_apps_own() -> None:
+    assert rules_for({}).share
+    assert not rules_for({"apps": {"share": False}}).share
+    for options in ({"user_url": ""}, {"leads_to_apps": False}):
+        made = rules_for({}, **options)
+        assert (made.share, made.hosts) == (False, "")
+
+
+def test_the_platforms_own_ports_are_closed() -> None:
+    """Those that lead out of a sandbox to hub and desk; in a pod the server's own."""
+    here = rules_for({"links": {"also_allow": ["127.0.0.1:9418"]}})
+    assert here.closed == (8000, 9418)
+    pod = rules_for({"kubernetes": {"namespace": "x"}, "public": "https://lab.example.org"})
+    assert pod.closed == (8888,)
+    assert [port for port in (80, 1023, 1024, 8000, 8888, 65535, 65536) if here.allows(port)] == [1024, 8888, 65535]
+
+
+def test_programs_on_one_machine_use_the_hubs_host() -> None:
+    assert rules_for({}).programs == "http://localhost:8000/user/ann/"
+    assert rules_for({}, user_url="https://ann.lab.example.org").programs == ""
+
+
+# --- access ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_ticket_is_spent_once_within_a_minute_at_its_port() -> None:
+    access = Access(clock := Clock())
+    ticket = access.ticket(PORT)
+    assert access.enter(ticket, PORT + 1) is None
+    ticket = access.ticket(PORT)
+    visit = access.enter(ticket, PORT)
+    assert visit is not None
+    assert visit.is_owner
+    assert access.enter(ticket, PORT) is None
+    late = access.ticket(PORT)
+    clock.now += TICKET_SECONDS
+    assert access.enter(late, PORT) is None
+    for _ in range(300):
+        access.ticket(PORT)
+    assert len(access._tickets) <= 100
+
+
+def test_a_cookie_is_for_one_port_of_one_instance_until_its_time() -> None:
+    access = Access(clock := Clock())
+    visit = access.enter(access.ticket(PORT), PORT)
+    assert visit is not None
+    cookie = access.cookie(visit, PORT)
+    assert access.who(cookie, PORT) == visit
+    assert access.who(cookie, PORT + 1) is None
+    assert Access(clock).who(cookie, PORT) is None, "another instance"
+    assert access.who(cookie.replace(f".{visit.until}.", f".{visit.until + 1}."), PORT) is None
+    for wrong in ("", "owner", "owner.1.x.y", cookie + "0"):
+        assert access.who(wrong, PORT) is None
+    clock.now += OWNER_SECONDS
+    assert access.who(cookie, PORT) is None
+
+
+def test_a_share_ends_at_its_time_or_when_it_is_withdrawn_and_takes_its_visitors_along() -> None:
+    access = Access(clock := Clock())
+    made = access.share(PORT, 1)
+    assert made is not None
+    share, key = made
+    assert access.shared(key, PORT) == share
+    assert access.shared(key, PORT + 1) is None
+    assert access.shared("x" * 43, PORT) is None
+    cookie = access.cookie(access.visit(share), PORT)
+    assert access.who(cookie, PORT) is not None
+    forged = cookie.replace(share.id, "owner", 1)
+    assert access.who(forged, PORT) is None, "a visitor is no owner"
+    assert access.revoke(share.id)
+    assert not access.revoke(share.id)
+    assert access.who(cookie, PORT) is None
+    other, key = access.share(PORT, 1) or (None, "")
+    assert other is not None
+    clock.now += 3600
+    assert access.shared(key, PORT) is None
+    assert access.shares == []
+    assert sum(access.share(PORT, 1) is not None for _ in range(MOST_SHARES + 9)) == MOST_SHARES
+
+
+def test_a_programs_token_ends_by_itself_and_when_all_are_withdrawn() -> None:
+    tokens = ProgramTokens(clock := Clock())
+    token, until = tokens.make({"name": "ann"})
+    assert (tokens.user_of(token), until) == ({"name": "ann"}, NOW + LIFE_SECONDS)
+    assert tokens.user_of("x") is None
+    clock.now += LIFE_SECONDS
+    assert tokens.user_of(token) is None
+    token, _ = tokens.make({"name": "ann"})
+    tokens.withdraw()
+    assert (tokens.user_of(token), tokens.count) == (None, 0)
+    for _ in range(MOST + 5):
+        tokens.make({})
+    assert tokens.count == MOST
+
+
+# --- what is passed on -----------------------------------------------------------------------------------------------
+
+CROSS = {"Sec-Fetch-Site": "same-site"}
+PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+SOCKET = {"Upgrade": "websocket"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "passes"),
+    [
+        ("GET", {}, True),
+        ("POST", {}, True),  # no browser
+        ("POST", {"Origin": ORIGIN}, True),
+        ("POST", {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}, True),
+        ("POST", {"Origin": "https://bob.lab.example.org"}, False),
+        ("POST", {"Origin": "null"}, False),
+        ("POST", CROSS | PAGE, False),
+        ("GET", CROSS, False),
+        ("GET", CROSS | PAGE, True),
+        ("GET", CROSS | PAGE | {"Sec-Fetch-Dest": "iframe"}, False),
+        ("GET", {"Sec-Fetch-Site": "none"} | PAGE, True),
+        ("GET", SOCKET, False),
+        ("GET", SOCKET | {"Origin": ORIGIN}, True),
+        ("GET", SOCKET | {"Origin": "https://ann.lab.example.org"}, False),
+    ],
+)
+def test_only_an_apps_own_pages_act_on_it(method: str, headers: dict[str, str], passes: bool) -> None:
+    assert may_pass(method, headers, ORIGIN) is passes
+
+
+def test_an_app_gets_neither_the_cookie_that_lets_in_nor_its_visitors_address() -> None:
+    sent = HTTPHeaders({"Host": "h", "Cookie": "a=1; own=x; jupyterhub-session-id=2", "X-Forwarded-For": "192.0.2.1"})
+    head = request_head("GET", "/x?y", sent, without=("own",), is_upgrade=False).decode()
+    assert head == "GET /x?y HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: a=1\r\n\r\n"
+    sent = HTTPHeaders({"Upgrade": "websocket", "Connection": "keep-alive, Upgrade", "Transfer-Encoding": "chunked"})
+    head = request_head("GET", "/", sent, without=(), is_upgrade=True).decode()
+    assert head.split("\r\n")[1:-2] == ["Transfer-Encoding: chunked", "Connection: Upgrade", "Upgrade: websocket"]
+    given = {"Authorization": "token x", "Cookie": "jupyterhub-user-ann=1; _xsrf=2; a=3", "Accept": "*/*"}
+    assert without_sign_in(given, by_token=True) == {"Accept": "*/*", "Cookie": "a=3"}
+    assert without_sign_in({"Authorization": "Bearer key"}, by_token=False) == {"Authorization": "Bearer key"}
+
+
+def test_an_app_sets_no_cookie_of_ours_and_none_for_other_hosts() -> None:
+    answer = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Domain=lab.example.org; Path=/\r\nSet-Cookie: own=2\r\nAlt-Svc: x\r\n"
+        b"Strict-Transport-Security: max-age=1; includeSubDomains\r\nKeep-Alive: 5\r\n"
+        b"Content-Security-Policy: default-src 'self'\r\n\r\n"
+    )
+    lines = answer_head(answer, without=("own",), frames="'self' https://lab").decode().split("\r\n")
+    assert lines == [
+        "HTTP/1.1 200 OK",
+        "Content-Security-Policy: default-src 'self'",
+        "Connection: close",
+        "Set-Cookie: a=1; Path=/",
+        "Content-Security-Policy: frame-ancestors 'self' https://lab",
+        "X-Robots-Tag: noindex",
+        "",
+        "",
+    ]
+
+
+# --- use -------------------------------------------------------------------------------------------------------------
+
+
+def uses(*times: float) -> list[bool]:
+    seen = Uses()
+    return [seen.is_use("browser", "POST /x", time) for time in times]
+
+
+def test_a_poll_is_no_use_and_a_person_is() -> None:
+    assert not any(uses(*(30.0 * n for n in range(40)))[3:]), "a reload of curves"
+    jitter = [15 * n + (n % 3) for n in range(40)]
+    assert not any(uses(*map(float, jitter))[3:]), "a heartbeat on a busy machine"
+    assert all(uses(0, 7, 30, 34, 90, 95, 160)), "somebody who chats"
+    assert all(uses(*(SHORTEST / 10 * n for n in range(20)))), "several requests of one action"
+    found = uses(*(30.0 * n for n in range(9)), 247.0)
+    assert (found[-2], found[-1]) == (False, True), "somebody comes between two polls"
+    seen = Uses()
+    for n in range(5000):
+        seen.is_use(str(n), "x", n)
+    assert len(seen._times) <= 1000
+
+
+def test_what_reads_is_no_use_but_opening_a_page_is() -> None:
+    assert changes_something("POST", {})
+    assert changes_something("GET", PAGE)
+    assert not changes_something("GET", {})
+    assert not changes_something("GET", PAGE | {"Sec-Fetch-Dest": "iframe"})
+    assert not changes_something("OPTIONS", {})
+
+
+def test_a_visitor_is_input_and_an_open_page_is_a_tab() -> None:
+    settings: dict[str, Any] = {}
+    apps = settings[SETTING] = Apps(Rules(), "ann", settings)
+    before = activity(server(), settings, NOW)
+    share, _ = apps.access.share(PORT, 1) or (None, "")
+    assert share is not None
+    visit = apps.access.visit(share)
+    closed: list[bool] = []
+    with apps.connected(visit, lambda: closed.append(True)), apps.connected(visit, lambda: closed.append(True)):
+        assert activity(server(), settings, NOW)["tabs"] == before["tabs"] + 1, "a page, not its connections"
+        assert INPUT not in settings
+        apps.note(visit.key, "POST /chat")
+        assert settings[INPUT] > 0
+        assert apps.revoke(share.id)
+        assert closed == [True, True]
+    assert activity(server(), settings, NOW)["tabs"] == before["tabs"]
+
+
+# --- what runs and what can be started -------------------------------------------------------------------------------
+
+
+def test_ports_that_somebody_chose_are_listed_with_their_programs(tmp_path: Path) -> None:
+    lines = [
+        "  sl  local_address",
+        *(f"0: {at} 00000000:0000 {state} 0 0 0 0 0 {inode}" for at, state, inode in SOCKETS),
+    ]
+    (tmp_path / "self/net").mkdir(parents=True)
+    (tmp_path / "self/net/tcp").write_text("\n".join(lines))
+    (tmp_path / "sys/net/ipv4").mkdir(parents=True)
+    (tmp_path / "sys/net/ipv4/ip_local_port_range").write_text("32768\t60999\n")
+    (tmp_path / "12/fd").mkdir(parents=True)
+    (tmp_path / "12/fd/3").symlink_to("socket:[501]")
+    (tmp_path / "12/cmdline").write_bytes(b"/usr/bin/python3\0app.py\0")
+    found = chosen_listeners(tmp_path)
+    assert [(one.port, one.program) for one in found] == [(7860, "python3 app.py"), (8501, "")]
+    assert is_listening(40000, tmp_path)
+    assert not is_listening(9999, tmp_path)
+
+
+SOCKETS = [
+    ("0100007F:1EB4", "0A", 501),
+    ("00000000:2135", "0A", 502),
+    ("0100007F:9C40", "0A", 503),  # a kernel's
+    ("0100007F:270F", "01", 504),  # a connection
+    ("6402000A:1F90", "0A", 505),  # the instance's own address
+]
+
+
+def test_tools_are_offered_where_they_are_installed() -> None:
+    def ids(*programs: str, modules: bool = True, has_hosts: bool = True) -> list[str]:
+        found = tools.installed(lambda name: name if name in programs else None, lambda _: modules, has_hosts=has_hosts)
+        return [tool.id for tool in found]
+
+    every = ("swift", "evalscope", "tensorboard", "gradio", "streamlit", "vllm")
+    assert ids() == []
+    assert ids(*every) == list(every)
+    assert "evalscope" not in ids(*every, has_hosts=False), "its page uses absolute paths"
+    assert "swift" not in ids("swift", modules=False), "its page needs gradio"
+    assert tools.has_module("pytest")
+    assert not tools.has_module("no_such_module")
+
+
+def test_apps_on_a_path_know_it_and_apps_on_a_host_know_none(tmp_path: Path) -> None:
+    board = next(tool for tool in tools.TOOLS if tool.id == "tensorboard")
+    at = tools.command(board, port=6006, root=tmp_path, prefix="/user/ann/proxy/{port}")
+    assert at.endswith(f"--logdir {tmp_path} --path_prefix=/user/ann/proxy/6006")
+    assert tools.command(board, port=6006, root=tmp_path, prefix="").endswith("--path_prefix=")
+    assert tools.variables("/user/ann/proxy/{port}")["GRADIO_ROOT_PATH"] == "/user/ann/proxy/7860"
+    assert "GRADIO_ROOT_PATH" not in tools.variables("")
+    gradio = next(tool for tool in tools.TOOLS if tool.id == "gradio")
+    tools.lay_out(gradio, tmp_path)
+    (tmp_path / gradio.file).write_text("mine")
+    tools.lay_out(gradio, tmp_path)
+    assert (tmp_path / gradio.file).read_text() == "mine"
+    for tool in tools.TOOLS:
+        if tool.text:
+            compile(tool.text, tool.file, "exec")
