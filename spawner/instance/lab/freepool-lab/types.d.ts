@@ -43,16 +43,20 @@ export interface LabApp {
     collapseRight?(): void;
   };
   serviceManager: { serverSettings: ServerSettings };
-  commands: {
-    commandExecuted: Signal<unknown, { id: string }>;
-    addCommand(id: string, options: { label: string; execute: () => unknown }): unknown;
-  };
+  commands: Commands & { commandExecuted: Signal<unknown, { id: string }> };
   contextMenu: { addItem(options: { command: string; selector: string; rank: number }): unknown };
 }
 
 export interface FileBrowserFactory {
   tracker: { currentWidget: { selectedItems(): Iterable<{ path: string }> } | null };
 }
+
+export interface Commands {
+  addCommand(id: string, options: { label: string; caption?: string; execute: () => unknown }): unknown;
+  execute(id: string, args: object): Promise<unknown>;
+}
+
+export interface Launcher { add(item: { command: string; category: string; rank: number }): unknown }
 
 export interface StatusBar {
   registerStatusItem(id: string, item: { item: LabWidget; align: "left" | "right"; rank: number; priority: number }): unknown;
@@ -82,6 +86,7 @@ export interface Kit {
   };
   docmanager: { IDocumentManager: Token };
   filebrowser: { IFileBrowserFactory: Token };
+  launcher: { ILauncher: Token };
   services: {
     ServerConnection: { makeRequest(url: string, init: RequestInit, settings: ServerSettings): Promise<Response> };
   };
@@ -145,6 +150,18 @@ export interface Usage {
   disk?: { used: number | null; limit: number | null };
   cpu?: { percent: number | null; limit: number | null };
   ended_kernels?: EndedKernel[];
+}
+
+export interface AppShare { id: string; port: number; until: number; connections: number }
+
+/** `off` says why no app can be opened; `hosts`: each app has a host of its own. */
+export interface AppsState {
+  off: "" | "admin" | "shared_loopback" | "unknown";
+  hosts: boolean;
+  share: boolean;
+  ports: { port: number; program: string }[];
+  tools: { id: string; title: string }[];
+  shares: AppShare[];
 }
 
 /** A kernel that was ended before the limit of memory was reached. */

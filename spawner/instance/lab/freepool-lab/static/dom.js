@@ -26,6 +26,19 @@ export function setText(element, text) {
 }
 
 /**
+ * Copy a text; false where the browser does not let a page do it.
+ * @param {string} text
+ */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * An address of the platform's: only http(s), so that no text can become a script.
  * @param {string | undefined} address
  */

@@ -1,5 +1,6 @@
 /** The plugins: the session in JupyterLab, and what is done when the server does not answer. */
 
+import { Apps } from "./apps.js";
 import { Connection } from "./connection.js";
 import { watchDialogs } from "./dialogs.js";
 import { Download } from "./download.js";
@@ -7,12 +8,13 @@ import { EndDialog } from "./end.js";
 import { reportInput } from "./input.js";
 import { Notices } from "./notices.js";
 import { Panel } from "./panel.js";
+import { Programs } from "./programs.js";
 import { Share } from "./share.js";
 import { StatusItem } from "./status.js";
 import { languageOf, texts } from "./texts.js";
 import { Usage } from "./usage.js";
 
-/** @import { DocumentManager, FileBrowserFactory, Kit, LabApp, Shared, StatusBar } from "../types.d.ts" */
+/** @import { DocumentManager, FileBrowserFactory, Kit, LabApp, Launcher, Shared, StatusBar } from "../types.d.ts" */
 
 /** Where the file browser would leave no room for the notebook. */
 const NARROW = "(width < 600px)";
@@ -24,12 +26,13 @@ const NARROW = "(width < 600px)";
 async function load(shared) {
   const names = [
     "@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/docmanager", "@jupyterlab/filebrowser",
-    "@jupyterlab/services", "@jupyterlab/statusbar", "@jupyterlab/translation", "@jupyterlab/ui-components", "@lumino/widgets",
+    "@jupyterlab/launcher", "@jupyterlab/services", "@jupyterlab/statusbar", "@jupyterlab/translation",
+    "@jupyterlab/ui-components", "@lumino/widgets",
   ];
-  const [application, apputils, docmanager, filebrowser, services, statusbar, translation, ui, widgets] = /** @type {any[]} */ (
+  const [application, apputils, docmanager, filebrowser, launcher, services, statusbar, translation, ui, widgets] = /** @type {any[]} */ (
     await Promise.all(names.map(shared))
   );
-  return { application, apputils, docmanager, filebrowser, services, statusbar, translation, ui, widgets };
+  return { application, apputils, docmanager, filebrowser, launcher, services, statusbar, translation, ui, widgets };
 }
 
 /** @param {string} address  of the style sheet */
@@ -63,15 +66,16 @@ export async function makePlugins(shared, base) {
     description: "Time left, notices, extension, download, and the end of the session.",
     autoStart: true,
     requires: [kit.statusbar.IStatusBar, kit.docmanager.IDocumentManager],
-    optional: [kit.translation.ITranslator, kit.filebrowser.IFileBrowserFactory],
+    optional: [kit.translation.ITranslator, kit.filebrowser.IFileBrowserFactory, kit.launcher.ILauncher],
     /**
      * @param {LabApp} app
      * @param {StatusBar} statusBar
      * @param {DocumentManager} documents
      * @param {{ languageCode: string } | null} translator
      * @param {FileBrowserFactory | null} browsers
+     * @param {Launcher | null} launcher
      */
-    activate: (app, statusBar, documents, translator, browsers) => {
+    activate: (app, statusBar, documents, translator, browsers, launcher) => {
       addStyle(new URL("style.css", base).href);
       const t = texts(languageOf(translator?.languageCode ?? "", navigator.language));
       const settings = app.serviceManager.serverSettings;
@@ -82,10 +86,12 @@ export async function makePlugins(shared, base) {
         request: (url, init) => makeRequest(url, init, settings),
       });
       const usage = new Usage(connection);
+      const apps = new Apps({ app, connection, t });
+      const programs = new Programs({ apps, connection, t });
       const download = new Download({ app, connection, documents, t });
       const share = new Share({ app, connection, documents, t });
       if (browsers) share.addToMenu(browsers, kit);
-      const panel = new Panel({ app, connection, download, kit, share, usage, t });
+      const panel = new Panel({ app, apps, connection, download, kit, programs, share, usage, t });
       const end = new EndDialog({ app, connection, documents, t });
       const status = new StatusItem({ connection, kit, usage, t, open: () => (connection?.end ? end.show() : panel.open()) });
       // JupyterLab hides items of priority 0 where the window is narrow.
@@ -100,6 +106,8 @@ export async function makePlugins(shared, base) {
       app.restored.then(() => {
         if (matchMedia(NARROW).matches) app.shell.collapseLeft?.();
         connection?.start();
+        apps.start();
+        if (launcher) apps.addTiles(app.commands, launcher);
       });
     },
   };

@@ -4,8 +4,10 @@ import { h, safeUrl, setText } from "./dom.js";
 import { urgency } from "./status.js";
 
 /** @import { Kit, LabApp, Notice, Session } from "../types.d.ts" */
+/** @import { Apps } from "./apps.js" */
 /** @import { Connection } from "./connection.js" */
 /** @import { Download } from "./download.js" */
+/** @import { Programs } from "./programs.js" */
 /** @import { Share } from "./share.js" */
 /** @import { Texts } from "./texts.js" */
 /** @import { Usage } from "./usage.js" */
@@ -34,9 +36,16 @@ function extensionWords(session, t) {
 export const openNotices = (session) => (session?.notices ?? []).filter(({ answered_at }) => !answered_at);
 
 export class Panel {
-  /** @param {{ app: LabApp, connection: Connection, download: Download, kit: Kit, share: Share, usage: Usage, t: Texts }} parts */
-  constructor({ app, connection, download, kit, share, usage, t }) {
+  /**
+   * @param {{
+   *   app: LabApp, apps: Apps, connection: Connection, download: Download, kit: Kit, programs: Programs, share: Share,
+   *   usage: Usage, t: Texts,
+   * }} parts
+   */
+  constructor({ app, apps, connection, download, kit, programs, share, usage, t }) {
     this.app = app;
+    this.apps = apps;
+    this.programs = programs;
     this.connection = connection;
     this.download = download;
     this.share = share;
@@ -95,7 +104,7 @@ export class Panel {
     parts.usage.append(h("h3", {}, t.say("usage")), parts.usageList);
     this.widget.node.append(
       h("h2", {}, t.say("heading")), parts.title, parts.state,
-      parts.time, parts.messages, parts.allowance, parts.usage, parts.files,
+      parts.time, parts.messages, parts.allowance, parts.usage, this.apps.node, parts.files, this.programs.node,
       h("section", {}, h("p", {}, parts.desk), h("p", {}, parts.report), parts.notify, parts.notifyState),
     );
     return parts;
@@ -111,7 +120,8 @@ export class Panel {
       : link === "lost" ? t.say("not_connected")
         : link === "connecting" ? t.say("connecting") : session?.relay.away ? t.say("away") : "");
     const runs = link !== "ended" && seconds !== null;
-    parts.time.hidden = parts.files.hidden = link === "ended";
+    parts.time.hidden = parts.files.hidden = this.programs.node.hidden = link === "ended";
+    if (link === "ended") this.apps.node.hidden = true;
     setText(parts.left, runs ? t.left(seconds) : "");
     parts.left.dataset.level = runs ? urgency(seconds) : "";
     setText(parts.ends, runs ? t.say("ends", { time: t.at(end, connection.now()) }) : "");

@@ -1,0 +1,154 @@
+/** Apps on a port of this notebook: which there are, open, share. */
+
+import { copyText, h, setText } from "./dom.js";
+
+/** @import { AppsState, AppShare, Commands, LabApp, Launcher } from "../types.d.ts" */
+/** @import { Connection } from "./connection.js" */
+/** @import { Texts } from "./texts.js" */
+
+const LOOK_MS = 5000;
+/** A link works for so long, or as long as the notebook. */
+const SHARE_HOURS = 8;
+const PORTS = { min: "1024", max: "65535" };
+
+export class Apps {
+  /** @param {{ app: LabApp, connection: Connection, t: Texts }} parts */
+  constructor({ app, connection, t }) {
+    this.app = app;
+    this.connection = connection;
+    this.t = t;
+    /** @type {AppsState | null} */
+    this.state = null;
+    this.shown = "";
+    this.hint = h("p", { role: "status" });
+    this.list = h("div", {});
+    this.made = h("div", {});
+    this.shares = h("div", {});
+    this.port = /** @type {HTMLInputElement} */ (h("input", { type: "number", class: "jp-mod-styled", ...PORTS, "aria-label": t.say("app_port") }));
+    this.other = h("form", { class: "freepool-port", submit: (event) => this.#openOther(event) },
+      this.port, h("button", { class: "jp-mod-styled" }, t.say("app_open_port")));
+    this.node = h("section", { hidden: true }, h("h3", {}, t.say("apps")),
+      this.list, this.other, this.made, this.shares, this.hint);
+  }
+
+  /** Look now and then, while somebody sees it. */
+  start() {
+    const look = () => { if (!document.hidden && this.node.offsetParent) this.look(); };
+    setInterval(look, LOOK_MS);
+    new IntersectionObserver(look).observe(this.node.parentElement ?? this.node);
+    this.look();
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<any>} null where there is no answer to use
+   */
+  async call(method, path, body) {
+    try {
+      const response = await this.connection.request(`${this.connection.base}${path}`, { method, ...(body ? { body: JSON.stringify(body) } : {}) });
+      return response.ok && (response.status === 204 ? {} : await response.json());
+    } catch {
+      return null;
+    }
+  }
+
+  async look() {
+    const state = this.connection.end ? null : await this.call("GET", "apps");
+    if (!state || JSON.stringify(state) === this.shown) return;
+    this.shown = JSON.stringify(state);
+    this.state = state;
+    this.draw();
+  }
+
+  draw() {
+    const { state, t } = this;
+    if (!state) return;
+    this.node.hidden = state.off === "unknown";
+    this.other.hidden = state.off !== "";
+    const why = { "": "", unknown: "", admin: t.say("apps_off_admin"), shared_loopback: t.say("apps_off_loopback") }[state.off];
+    this.list.replaceChildren(...(why ? [h("p", {}, why)] : state.ports.length ? state.ports.map((one) => this.#row(one)) : [h("p", {}, t.say("apps_none"))]),
+      ...(why || state.hosts ? [] : [h("p", {}, t.say("apps_same_origin"))]));
+    this.shares.replaceChildren(...state.shares.map((share) => this.#shareRow(share)));
+  }
+
+  /** @param {{ port: number, program: string }} app */
+  #row({ port, program }) {
+    const { t } = this;
+    return h("p", { class: "freepool-app" }, h("strong", {}, String(port)), ` ${program} `,
+      h("a", { href: this.address(port), target: "_blank", rel: "noopener", "aria-label": t.say("app_open_named", { port }) }, t.say("app_open")), " ",
+      this.state?.share ? h("button", { type: "button", class: "freepool-link", click: () => this.share(port) }, t.say("app_share", { port })) : "");
+  }
+
+  /** @param {AppShare} share */
+  #shareRow({ id, port, until, connections }) {
+    const { t } = this;
+    const time = t.at(until * 1000, this.connection.now());
+    return h("p", { class: "freepool-app" }, t.say("app_shared", { port, time, n: connections }), " ",
+      h("button", { type: "button", class: "freepool-link", click: () => this.withdraw(id) }, t.say("app_withdraw", { port })));
+  }
+
+  /** @param {number} port */
+  address(port) { return `${this.connection.base}apps/open/${port}`; }
+
+  /** @param {Event} event */
+  #openOther(event) {
+    event.preventDefault();
+    if (this.port.value && this.port.reportValidity()) window.open(this.address(Number(this.port.value)), "_blank", "noopener");
+  }
+
+  /** @param {number} port */
+  async share(port) {
+    const { t } = this;
+    const made = await this.call("POST", "apps/shares", { port, hours: SHARE_HOURS });
+    setText(this.hint, made ? "" : t.say("app_not_shared"));
+    if (!made) return;
+    const time = t.at(made.until * 1000, this.connection.now());
+    const text = /** @type {HTMLInputElement} */ (h("input", { type: "text", readonly: true, class: "jp-mod-styled", value: made.url, "aria-label": t.say("app_link") }));
+    const copied = h("p", { role: "status" });
+    this.made.replaceChildren(h("p", {}, t.say("app_link_text", { port, time })), text,
+      h("button", { type: "button", class: "jp-mod-styled", click: async () => setText(copied, t.say(await copyText(made.url) ? "copied" : "copy_by_hand")) }, t.say("app_copy")),
+      copied);
+    text.select();
+    await this.look();
+  }
+
+  /** @param {string} id */
+  async withdraw(id) {
+    await this.call("DELETE", `apps/shares/${id}`);
+    this.made.replaceChildren();
+    setText(this.hint, this.t.say("app_withdrawn"));
+    await this.look();
+  }
+
+  /**
+   * Tiles for the programs that are installed.
+   * @param {Commands} commands
+   * @param {Launcher} launcher
+   */
+  async addTiles(commands, launcher) {
+    const state = await this.call("GET", "apps");
+    for (const { id, title } of state ? /** @type {AppsState} */ (state).tools : []) {
+      const command = `freepool:app-${id}`;
+      commands.addCommand(command, { label: title, caption: this.t.say("app_tile", { title }), execute: () => this.startTool(id) });
+      launcher.add({ command, category: this.t.say("apps"), rank: 1 });
+    }
+  }
+
+  /** @param {string} id */
+  async startTool(id) {
+    // Now, while the browser knows that somebody has clicked.
+    const page = window.open("about:blank", "_blank");
+    const started = await this.call("POST", `apps/tools/${id}`, {});
+    if (!started) {
+      page?.close();
+      return;
+    }
+    if (page) {
+      page.opener = null;
+      page.location.href = `${this.connection.base}${started.path}`;
+    }
+    if (started.terminal) await this.app.commands.execute("terminal:open", { name: started.terminal });
+  }
+}

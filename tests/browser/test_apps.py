@@ -1,0 +1,93 @@
+"""An app on a port of a notebook, in the browser: from JupyterLab, on its own host, and by a link for others."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from playwright.sync_api import Page, expect
+
+from tests.apps.run import PORT, start_app
+from tests.browser.test_lab import GONE, open_lab, status
+from tests.browser.visitor import Visitor
+
+TRIED = "socket hello; events 0 1 2; upload 52428800; moved to /seen;"
+
+
+def run_app(visitor: Visitor) -> None:
+    """Start the app in the visitor's notebook. Playwright's own event loop runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, start_app(visitor.stack, visitor.user)).result()
+
+
+def try_all(page: Page) -> None:
+    """Have the app's page try a websocket, events, an upload of 50 MB and a redirect to a whole address."""
+    page.get_by_role("button", name="Try").click()
+    expect(page.get_by_role("status")).to_have_text(TRIED)
+
+
+def test_an_app_is_opened_from_jupyterlab_shared_and_withdrawn(
+    enter: Callable[..., Visitor], picture: Callable[..., None]
+) -> None:
+    ann, guest = enter(), enter(locale="zh-CN")
+    lab = open_lab(ann)
+    run_app(ann)
+    status(lab).click()
+    panel = lab.locator("#freepool-panel")
+    with ann.context.expect_page() as opened:
+        panel.get_by_role("link", name=f"Open the app on port {PORT}").click()
+    page = opened.value
+    expect(page).to_have_url(f"http://p{PORT}--{ann.user}.localhost:{ann.stack.port}/")
+    try_all(page)
+    assert page.evaluate("window.opener") is None
+    names = {cookie["name"] for cookie in ann.context.cookies(page.url)}
+    assert names == {"freepool-app", "mine"}, "no cookie of the lab's or the hub's"
+
+    panel.get_by_role("button", name=f"Share {PORT}").click()
+    expect(panel).to_contain_text(re.compile(rf"can use the app on port {PORT}, until .* no longer than this notebook"))
+    link = panel.get_by_role("textbox", name="Link to the app").input_value()
+    picture(lab, "panel")
+    theirs = guest.context.new_page()
+    theirs.goto(link)
+    expect(theirs.get_by_role("heading", name=f"{ann.user} 分享给你的应用")).to_be_visible()
+    picture(theirs, "shared")
+    theirs.get_by_role("button", name="打开应用").click()
+    try_all(theirs)
+
+    guest.expected.append(GONE)
+    panel.get_by_role("button", name=f"Stop sharing {PORT}").click()
+    expect(panel).to_contain_text("The link does not work any more.")
+    theirs.goto(link)
+    expect(theirs.get_by_role("heading", name="此链接已失效")).to_be_visible()
+    theirs.goto(page.url)
+    expect(theirs).to_have_url(re.compile("/hub/login"))
+
+
+def test_the_address_with_a_token_for_other_programs_is_copied_and_ends_with_the_notebook(visitor: Visitor) -> None:
+    stack = visitor.stack
+    lab = open_lab(visitor)
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    status(lab).click()
+    panel = lab.locator("#freepool-panel")
+
+    def copied() -> tuple[str, dict[str, str]]:
+        panel.get_by_role("button", name="Copy address and token for VS Code").click()
+        expect(panel).to_contain_text("It opens this notebook only, until ")
+        url, _, token = lab.evaluate("navigator.clipboard.readText()").partition("?token=")
+        return url, {"Authorization": f"token {token}"}
+
+    url, headers = copied()
+    assert url == f"{stack.url}/user/{visitor.user}/", "the host that programs find"
+    assert stack.http.get(f"{url}api/contents", headers=headers).status_code == 200
+    assert stack.http.post(f"{url}freepool/program-token", headers=headers).status_code == 403, "no successor"
+    for path in ("/hub/api/user", "/services/desk/api/state", "/services/desk/api/session"):
+        assert stack.http.get(stack.url + path, headers=headers).status_code in (401, 403), path
+    panel.get_by_role("button", name="Withdraw all tokens").click()
+    expect(panel).to_contain_text("The tokens do not work any more.")
+    assert stack.http.get(f"{url}api/contents", headers=headers).status_code in (302, 403)
+    url, headers = copied()
+    stack.stop(visitor.user)
+    stack.run(visitor.user)
+    assert stack.http.get(f"{url}api/contents", headers=headers).status_code in (302, 403), "another notebook"
