@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from tornado.web import RequestHandler
 
+from spawner.instance.apps.ports import serving
 from spawner.instance.report_key import SETTING, is_platform
 
 INPUT = "freepool_input_at"
@@ -46,7 +47,8 @@ def activity(app: Any, settings: dict[str, Any], now: float) -> dict[str, Any]:
     `opened`: whether anybody has used this server since its start.
     """
     kernels = [_kernel(kernel_id, kernel) for kernel_id, kernel in _kernels(app)]
-    terminals = [_terminal(name, terminal) for name, terminal in _terminals(settings)]
+    apps = _serving(settings)
+    terminals = [_terminal(name, terminal, apps) for name, terminal in _terminals(settings)]
     return {
         "now": now,
         "kernels": sorted(kernels, key=lambda one: not one["busy"])[:MOST],
@@ -90,10 +92,20 @@ def _terminals(settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     return list(getattr(manager, "terminals", {}).items())
 
 
-def _terminal(name: str, terminal: Any) -> dict[str, Any]:
-    """`children`: programs that its shell has started and waits for, or that run beside it."""
+def _serving(settings: dict[str, Any]) -> set[str]:
+    """Ids of the processes of apps that somebody has opened."""
+    apps = settings.get("freepool_apps")  # `apps.state`
+    return serving(apps.opened) if apps is not None and apps.opened and _terminals(settings) else set()
+
+
+def _terminal(name: str, terminal: Any, apps: Collection[str] = ()) -> dict[str, Any]:
+    """`children`: programs that its shell has started and waits for, or that run beside it.
+
+    Not those that serve an app: one that nobody uses still takes some processor time. Use of an app is input.
+    """
     pid = getattr(getattr(terminal, "ptyproc", None), "pid", None)
-    return {"name": name, "children": 0 if pid is None else len(_children(int(pid)))}
+    children = [] if pid is None else [one for one in _children(int(pid)) if one not in apps]
+    return {"name": name, "children": len(children)}
 
 
 def _children(process: int) -> list[str]:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from spawner.instance import desk_key
+from spawner.instance.apps import path
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.examples import lay_out
 from spawner.instance.execution import settings as execution
@@ -119,7 +120,8 @@ def preload() -> None:
     """Import what the server needs before the claim arrives."""
     gc.disable()  # it would look through what the imports make again and again, and find nothing
     import_single_user()
-    for name in (*PRELOADED, *(execution.MODULES if execution.is_installed() else ())):
+    optional = (*(execution.MODULES if execution.is_installed() else ()), *path.modules())
+    for name in (*PRELOADED, *optional):
         importlib.import_module(name)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +18,7 @@ from spawner.instance.apps import tools
 from spawner.instance.apps.access import MOST_SHARES, OWNER_SECONDS, TICKET_SECONDS, Access
 from spawner.instance.apps.heads import answer_head, request_head
 from spawner.instance.apps.path import without_sign_in
-from spawner.instance.apps.ports import chosen_listeners, is_listening
+from spawner.instance.apps.ports import chosen_listeners, is_listening, serving
 from spawner.instance.apps.rules import Off, Rules, read_rules
 from spawner.instance.apps.same_origin import may_pass
 from spawner.instance.apps.state import SETTING, Apps
@@ -280,6 +284,24 @@ def test_a_visitor_is_input_and_an_open_page_is_a_tab() -> None:
     assert activity(server(), settings, NOW)["tabs"] == before["tabs"]
 
 
+def test_an_app_that_runs_in_a_terminal_is_no_job_of_its_own() -> None:
+    """One that was not opened may be anything, such as training that listens for its other parts."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen(["sleep", "60"], pass_fds=[listener.fileno()]) as program,
+        subprocess.Popen(["sleep", "60"]) as job,
+    ):
+        terminal = SimpleNamespace(ptyproc=SimpleNamespace(pid=os.getpid()))
+        settings: dict[str, Any] = {"terminal_manager": SimpleNamespace(terminals={"1": terminal})}
+        apps = settings[SETTING] = Apps(Rules(), "ann", settings)
+        before = activity(server(), settings, NOW)["terminals"][0]["children"]
+        apps.opened.add(listener.getsockname()[1])
+        after = activity(server(), settings, NOW)["terminals"][0]["children"]
+        for process in (program, job):
+            process.kill()
+    assert after == before - 1
+
+
 # --- what runs and what can be started -------------------------------------------------------------------------------
 
 
@@ -295,10 +317,15 @@ def test_ports_that_somebody_chose_are_listed_with_their_programs(tmp_path: Path
     (tmp_path / "12/fd").mkdir(parents=True)
     (tmp_path / "12/fd/3").symlink_to("socket:[501]")
     (tmp_path / "12/cmdline").write_bytes(b"/usr/bin/python3\0app.py\0")
+    (tmp_path / "12/stat").write_text("12 (a) b) S 11 0")
+    (tmp_path / "11").mkdir()
+    (tmp_path / "11/stat").write_text("11 (bash) S 0 0")
     found = chosen_listeners(tmp_path)
     assert [(one.port, one.program) for one in found] == [(7860, "python3 app.py"), (8501, "")]
     assert is_listening(40000, tmp_path)
     assert not is_listening(9999, tmp_path)
+    assert serving({7860}, tmp_path) == {"12", "11"}, "and what has started it"
+    assert serving({8501, 9999}, tmp_path) == set()
 
 
 SOCKETS = [

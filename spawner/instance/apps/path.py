@@ -30,6 +30,11 @@ def is_installed() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
+def modules() -> tuple[str, ...]:
+    """What is worth importing before a user comes."""
+    return (f"{PACKAGE}.handlers",) if is_installed() else ()
+
+
 def without_sign_in(headers: Mapping[str, str], *, by_token: bool) -> dict[str, str]:
     """A request's headers without what signs its user in at the platform."""
     kept = {name: value for name, value in headers.items() if not (by_token and name.lower() == "authorization")}
@@ -65,14 +70,18 @@ def _make_handler() -> type:
             own = rules.lab_origin or f"{request.protocol}://{request.host}"
             if not may_pass(request.method, request.headers, own) or "Service-Worker" in request.headers:
                 raise HTTPError(403)
-            if rules.hosts and request.method == "GET" and is_navigation(request.headers):
+            if rules.hosts and request.headers.get("Sec-Fetch-Mode") == "navigate":
+                if request.method != "GET" or not is_navigation(request.headers):
+                    raise HTTPError(403, "Open this app in a page of its own.")
                 query = f"?{request.query}" if request.query else ""
                 after = quote(f"{self.path_args[1] or '/'}{query}", safe="")
                 self.redirect(f"{self.apps.lab_url}freepool/apps/open/{port}?next={after}")
                 return
             await super().prepare(*args, **kwargs)
-            if not self._finished and not is_websocket(request.headers):
-                self._note()
+            if not self._finished:
+                self.apps.opened.add(port)
+                if not is_websocket(request.headers):
+                    self._note()
 
         def _note(self) -> None:
             if changes_something(self.request.method, self.request.headers):

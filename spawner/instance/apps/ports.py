@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +32,8 @@ def chosen_listeners(proc: Path = PROC) -> list[Listener]:
 
 def listeners(proc: Path = PROC) -> list[Listener]:
     """All, by port."""
-    sockets: dict[str, int] = {}
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in (proc / "self/net" / name).read_text().splitlines()[1:]:
-                fields = line.split()
-                address, _, port = fields[1].partition(":")
-                if fields[3] == LISTEN and address in LOOPBACKS:
-                    sockets[fields[9]] = int(port, 16)
-    programs = _programs(sockets, proc)
+    sockets = _sockets(proc)
+    programs = {port: _command(proc / pid) for pid, port in _holders(sockets, proc)}
     return [Listener(port, programs.get(port, "")) for port in sorted(set(sockets.values()))]
 
 
@@ -48,21 +42,50 @@ def is_listening(port: int, proc: Path = PROC) -> bool:
     return any(one.port == port for one in listeners(proc))
 
 
-def _programs(sockets: dict[str, int], proc: Path) -> dict[int, str]:
-    """Commands of this user's own processes by the port that they hold."""
-    found: dict[int, str] = {}
-    names = {f"socket:[{inode}]": port for inode, port in sockets.items()}
-    for process in proc.iterdir() if names else ():
-        if not process.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):  # another user's, or gone
-            for descriptor in (process / "fd").iterdir():
-                port = names.get(str(descriptor.readlink()))
-                if port is not None and port not in found:
-                    found[port] = _command(process)
+def serving(ports: Collection[int], proc: Path = PROC) -> set[str]:
+    """Ids of the processes that listen on one of these ports, and of those that have started them."""
+    found: set[str] = set()
+    sockets = {inode: port for inode, port in _sockets(proc).items() if port in ports}
+    for holder, _ in _holders(sockets, proc):
+        process = holder
+        while process not in found and process != "0":
+            found.add(process)
+            process = _parent(proc / process)
     return found
 
 
+def _sockets(proc: Path) -> dict[str, int]:
+    """Ports by the inode of the socket that listens."""
+    found: dict[str, int] = {}
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (proc / "self/net" / name).read_text().splitlines()[1:]:
+                fields = line.split()
+                address, _, port = fields[1].partition(":")
+                if fields[3] == LISTEN and address in LOOPBACKS:
+                    found[fields[9]] = int(port, 16)
+    return found
+
+
+def _holders(sockets: Mapping[str, int], proc: Path) -> Iterator[tuple[str, int]]:
+    """Ids of this user's own processes, and the port that each holds."""
+    names = {f"socket:[{inode}]": port for inode, port in sockets.items()}
+    for process in proc.iterdir() if names else ():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):  # another user's, or gone
+                held = {names.get(str(descriptor.readlink())) for descriptor in (process / "fd").iterdir()}
+                yield from ((process.name, port) for port in held if port is not None)
+
+
+def _parent(process: Path) -> str:
+    with contextlib.suppress(OSError, IndexError):
+        return (process / "stat").read_text().rpartition(")")[2].split()[1]
+    return "0"
+
+
 def _command(process: Path) -> str:
-    words = (process / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    try:
+        words = (process / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return ""
     return " ".join(Path(word).name if index == 0 else word for index, word in enumerate(words))[:LONGEST]

@@ -20,7 +20,7 @@ from spawner.instance.apps.heads import answer_head, is_switch, request_head, st
 from spawner.instance.apps.pages import POLICY, message_page, share_page
 from spawner.instance.apps.rules import host_only
 from spawner.instance.apps.same_origin import is_navigation, is_websocket, may_pass
-from spawner.instance.apps.state import MOST_CONNECTIONS, SETTING, Apps
+from spawner.instance.apps.state import SETTING, Apps
 from spawner.instance.apps.use import changes_something
 
 ROUTE = r"/freepool-app/(\d{4,5})(/.*)"
@@ -135,7 +135,8 @@ class AppHandler(RequestHandler):
             else:
                 self.send_error(403)
             return
-        if len(apps.connections) >= MOST_CONNECTIONS:
+        apps.opened.add(self.port)
+        if not apps.has_room(visit):
             self._say(503, "busy")
             return
         theirs = await connect(self.port)

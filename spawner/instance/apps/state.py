@@ -14,8 +14,8 @@ from spawner.instance.apps.rules import Rules
 from spawner.instance.apps.use import Uses
 
 SETTING = "freepool_apps"
-MOST_CONNECTIONS = 256
-"""Of all apps of one instance at once."""
+MOST_CONNECTIONS, MOST_OF_VISITORS = 256, 192
+"""Of all apps of one instance at once; visitors leave some for the owner."""
 
 
 @dataclass(eq=False)
@@ -36,6 +36,8 @@ class Apps:
     access: Access = field(default_factory=Access)
     uses: Uses = field(default_factory=Uses)
     connections: set[Connection] = field(default_factory=set)
+    opened: set[int] = field(default_factory=set)
+    """Ports that somebody has opened as an app."""
 
     @property
     def lab_url(self) -> str:
@@ -56,6 +58,11 @@ class Apps:
         """A request that can be somebody's. Counts as input unless it is a poll."""
         if self.uses.is_use(browser, what, time.monotonic()):
             self.settings[INPUT] = time.time()
+
+    def has_room(self, visit: Visit) -> bool:
+        """Whether one more connection may be opened."""
+        visitors = sum(not connection.visit.is_owner for connection in self.connections)
+        return len(self.connections) < MOST_CONNECTIONS and (visit.is_owner or visitors < MOST_OF_VISITORS)
 
     @contextmanager
     def connected(self, visit: Visit, close: Callable[[], None]) -> Iterator[None]:

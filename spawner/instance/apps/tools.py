@@ -67,7 +67,7 @@ TOOLS = (
         "EvalScope",
         "evalscope",
         7862,
-        "evalscope service --host 127.0.0.1 --port {port}",
+        "mkdir -p outputs && evalscope service --host 127.0.0.1 --port {port} --outputs outputs",
         modules=("flask", "plotly", "sse_starlette"),
         needs_host=True,
     ),
