@@ -23,6 +23,7 @@ from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
+from spawner.instance.apps.rules import VARIABLE, Rules
 from spawner.instance.arguments import lab_arguments, server_arguments
 from tests.stack import PROJECT, eventually, free_port
 
@@ -272,6 +273,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
             "LANG": "C.UTF-8",
             "FREEPOOL_DESK_URL": desk.url,
             "JUPYTERHUB_API_TOKEN": TOKEN,
+            VARIABLE: Rules().to_json(),
         }
         lab = Lab(f"http://127.0.0.1:{port}/user/ann/", root, desk, command, environment, folder / "log")
         desk.restart()

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from playwright.sync_api import Page, expect
 
-from tests.apps.run import PORT, start_app
+from tests.apps.run import PORT, PROGRAM_PORT, start_app
 from tests.browser.test_lab import GONE, open_lab, status
 from tests.browser.visitor import Visitor
 
@@ -32,8 +32,12 @@ def test_an_app_is_opened_from_jupyterlab_shared_and_withdrawn(
     enter: Callable[..., Visitor], picture: Callable[..., None]
 ) -> None:
     ann, guest = enter(), enter(locale="zh-CN")
-    lab = open_lab(ann)
+    ann.stack.add_user(ann.user)
+    ann.stack.run(ann.user)
     run_app(ann)
+    ann.open_desk()
+    lab = ann.context.new_page()
+    lab.goto(f"{ann.notebook_url}lab")
     status(lab).click()
     panel = lab.locator("#freepool-panel")
     with ann.context.expect_page() as opened:
@@ -44,6 +48,12 @@ def test_an_app_is_opened_from_jupyterlab_shared_and_withdrawn(
     assert page.evaluate("window.opener") is None
     names = {cookie["name"] for cookie in ann.context.cookies(page.url)}
     assert names == {"freepool-app", "mine"}, "no cookie of the lab's or the hub's"
+
+    with ann.context.expect_page() as opened:
+        lab.locator(".jp-LauncherCard", has_text="Streamlit").click()
+    expect(opened.value.get_by_role("heading", name="An app")).to_be_visible()
+    expect(opened.value).to_have_url(f"http://p{PROGRAM_PORT}--{ann.user}.localhost:{ann.stack.port}/")
+    expect(lab.get_by_role("tab", name="Terminal 1")).to_be_visible()
 
     panel.get_by_role("button", name=f"Share {PORT}").click()
     expect(panel).to_contain_text(re.compile(rf"can use the app on port {PORT}, until .* no longer than this notebook"))

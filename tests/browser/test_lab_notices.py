@@ -5,18 +5,23 @@ from __future__ import annotations
 import functools
 import operator
 import re
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from tests.apps.run import APP
 from tests.browser.lab_desk import Lab, notice, running_lab
 from tests.browser.visitor import PATIENCE_MS
-from tests.stack import eventually
+from tests.stack import NO_TLS, eventually
 
 GB, USAGE = 2**30, re.compile("/freepool/usage")
 DEADLINE = notice(
@@ -78,6 +83,39 @@ def toast(page: Page, text: str) -> Locator:
 
 def end_of(page: Page) -> Locator:
     return page.locator("dialog.freepool-end")
+
+
+def test_on_one_origin_an_app_is_on_a_path_for_its_owner_and_cannot_be_shared(lab: Lab, english: Page) -> None:
+    port = next(one for one in range(20_000, 30_000) if is_free(one))
+    with subprocess.Popen([sys.executable, str(APP), str(port)]) as app:
+        try:
+            link = english.locator("#freepool-panel").get_by_role("link", name=f"Open the app on port {port}")
+            expect(link).to_be_visible()
+            expect(english.locator("#freepool-panel")).to_contain_text(
+                "On this platform apps share JupyterLab's address"
+            )
+            expect(english.get_by_role("button", name=f"Share {port}")).to_have_count(0)
+            with english.context.expect_page() as opened:
+                link.click()
+            expect(opened.value.get_by_role("heading", name="An app")).to_be_visible()
+            expect(opened.value).to_have_url(f"{lab.url}proxy/{port}/")
+            opened.value.close()
+        finally:
+            url, body = f"{lab.url}proxy/{port}", b"x" * (5 << 20)
+            with httpx.Client(verify=NO_TLS) as client:
+                sent = client.post(f"{url}/upload", content=body)
+                evil = client.post(f"{url}/upload", content=b"x", headers={"Origin": "http://evil.example"})
+                xsrf = {"Cookie": "_xsrf=2|1", "X-XSRFToken": "2|1"}
+                share = client.post(f"{lab.url}freepool/apps/shares", json={"port": port, "hours": 8}, headers=xsrf)
+                other = client.get(f"{lab.url}proxy/80/")
+            app.terminate()
+    assert (sent.status_code, sent.text) == (200, str(len(body)))
+    assert [answer.status_code for answer in (evil, share, other)] == [403, 403, 404]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_time_and_allowance_are_shown_by_the_desks_clock(lab: Lab, english: Page, picture: Callable[..., None]) -> None:

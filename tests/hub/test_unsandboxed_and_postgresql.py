@@ -72,6 +72,10 @@ def test_without_a_sandbox_notebooks_run_and_users_see_a_warning(stack: Stack) -
     headers = {"Authorization": f"token {token}"}
     listing = stack.http.get(f"{stack.url}/user/trusting/api/contents", headers=headers, timeout=20).json()
     assert [entry["name"] for entry in listing["content"]] == ["examples"]
+    base = f"{stack.url}/user/trusting/"
+    apps = stack.http.get(f"{base}freepool/apps", headers=headers).json()
+    assert (apps["off"], apps["ports"]) == ("shared_loopback", []), "a port may be another user's"
+    assert stack.http.get(f"{base}proxy/{stack.port}/", headers=headers).status_code == 404
     shown = stack.desk("GET", "api/state", token=token).json()["pool"]
     assert shown["isolated"] is False
     assert "No isolation" in shown["notice"]
