@@ -23,13 +23,13 @@ def rules_of(settings: Settings, *, user_url: str, path: str, leads_to_apps: boo
     `leads_to_apps`: the proxy is Freepool's own, which knows apps' hosts.
     """
     hosts = app_hosts(user_url) if user_url and leads_to_apps else ""
-    is_localhosts = bool(user_url) and is_localhost(urlsplit(user_url).hostname or "")
+    has_relay = settings.kubernetes is None and is_localhost(urlsplit(user_url).hostname or "")  # desk/relay.py
     return Rules(
         off=_off(settings),
         hosts=hosts,
         share=settings.apps.share and bool(hosts),
         closed=tuple(sorted(forwarded_ports(settings))) if settings.kubernetes is None else (NOTEBOOK_PORT,),
-        programs=f"{settings.public_url.rstrip('/')}{path}" if is_localhosts and leads_to_apps else "",
+        programs=f"{settings.public_url.rstrip('/')}{path}" if has_relay and leads_to_apps else "",
     )
 
 

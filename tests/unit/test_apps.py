@@ -100,6 +100,7 @@ def test_the_platforms_own_ports_are_closed() -> None:
 def test_programs_on_one_machine_use_the_hubs_host() -> None:
     assert rules_for({}).programs == "http://localhost:8000/user/ann/"
     assert rules_for({}, user_url="https://ann.lab.example.org").programs == ""
+    assert rules_for({"kubernetes": {"namespace": "x"}}).programs == "", "there is no relay"
 
 
 # --- access ----------------------------------------------------------------------------------------------------------
