@@ -8,6 +8,10 @@ const SERVER = /^\/([^/]+)\/user\/[^/]+$/;
 /** Where an instance's server takes what comes for an app. No other request reaches this path: routes end in /user/NAME. */
 const PATH = "/freepool-app/";
 
+const NOT_ANSWERED = ["clear-site-data", "strict-transport-security", "alt-svc"];
+/** What `Clear-Site-Data` may name: the notebook's server does. `"cookies"` deletes those of all hosts of the domain. */
+const OF_ONE_ORIGIN = ['"cache"', '"storage"'];
+
 /** @typedef {{prefix: string, target: string}} Match */
 
 export class AppHosts {
@@ -61,6 +65,18 @@ export const appPath = (port, path, url = "") => {
   const query = url.indexOf("?");
   const end = url.indexOf("#");
   return `${PATH}${port}${path}${query < 0 || (end >= 0 && end < query) ? "" : url.slice(query).split("#", 1)[0]}`;
+};
+
+/**
+ * Take out of an app's answer what reaches further than its own host, or outlives the notebook. The notebook's server
+ * does so, too, but it runs in a sandbox of the owner's, whose visitors have cookies of other hosts of the platform.
+ * @param {import("node:http").IncomingHttpHeaders} headers
+ */
+export const limitAnswer = (headers) => {
+  const cleared = String(headers["clear-site-data"] ?? "").split(",").map((one) => one.trim());
+  const own = cleared.filter((one) => OF_ONE_ORIGIN.includes(one));
+  for (const name of NOT_ANSWERED) delete headers[name];
+  if (own.length) headers["clear-site-data"] = own.join(", ");
 };
 
 /** @param {string} route */

@@ -9,7 +9,7 @@ import http from "node:http";
 import net from "node:net";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { AppHosts, appPath } from "./apps.js";
+import { AppHosts, appPath, limitAnswer } from "./apps.js";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
 import { limitConnections, makeServer } from "./connections.js";
 import { errorAnswer } from "./errors.js";
@@ -102,6 +102,7 @@ class Front extends ConfigurableProxy {
     super(settings);
     this.proxy.on("proxyReq", (upstream, req) => this.#upstream.set(req, upstream));
     this.proxy.on("proxyRes", (answer, req) => this.#rates.noteStatus(req, answer.statusCode ?? 0));
+    this.proxy.on("proxyRes", (answer, req) => { if (this.#apps.find(req.headers.host)) limitAnswer(answer.headers); });
     this.proxy.on("proxyRes", (answer, req) => {
       if (!this.#closing.has(req)) return;
       req.headers.connection = "close";

@@ -30,7 +30,8 @@ UNLIMITED = RateLimits(enabled=False)
 class Upstream(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Answers with its name, the path and the length of the body.
 
-    `bodies` are the lengths that came whole, `forwarded` says who asked, `connection` what becomes of the connection.
+    `bodies` are the lengths that came whole, `forwarded` says who asked, `connection` what becomes of the connection;
+    `says` are headers of its answers.
     """
 
     daemon_threads = True
@@ -39,6 +40,7 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__(("", 0), _Echo, bind_and_activate=False)
         self.name, self.bodies, self.began, self.status = name, list[int](), list[str](), 200
         self.forwarded, self.connection = list[str](), list[str]()
+        self.says = dict[str, str]()
         self.socket.close()
         self.socket = listener
         self.server_address = listener.getsockname()
@@ -60,6 +62,8 @@ class _Echo(BaseHTTPRequestHandler):
         self.server.bodies.append(len(body))
         text = f"{self.server.name} {self.path} {len(body)}".encode()
         self.send_response(self.server.status)
+        for name, value in self.server.says.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)

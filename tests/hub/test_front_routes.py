@@ -109,3 +109,20 @@ def test_an_apps_host_leads_to_the_notebook_of_its_user_and_nowhere_else() -> No
         assert front.get("x", Host=app).text == "notebook /freepool-app/7860/x 0", "also after a restart"
         assert front.routes("DELETE", f"/ann.{HOST}/user/ann").status_code == 204
         assert front.get("x", Host=app).status_code == 404
+
+
+def test_what_an_app_says_to_browsers_ends_at_its_own_host() -> None:
+    """The notebook's server takes it out, too, but is in a sandbox of the owner's. Its own clearing passes."""
+    with running_front(host=HOST) as front:
+        front.notebook.says = {"Strict-Transport-Security": "max-age=1", "Alt-Svc": 'h3=":1"', "X-Other": "kept"}
+        for said, passed in (
+            ('"cookies"', None),
+            ('"*"', None),
+            ("", None),
+            ('"cache", "cookies","storage"', '"cache", "storage"'),
+        ):
+            front.notebook.says["Clear-Site-Data"] = said
+            headers = front.get("x", Host=f"p7860--ann.{HOST}").headers
+            assert headers.get("Clear-Site-Data") == passed
+            assert not {"strict-transport-security", "alt-svc"} & headers.keys()
+            assert headers["X-Other"] == "kept"
