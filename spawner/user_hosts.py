@@ -11,8 +11,7 @@ from jupyterhub.utils import subdomain_hook_idna
 LONGEST_LABEL = 63
 """Characters of a label, by DNS."""
 LONGEST_PORT = len("p65535--")
-APP = re.compile(r"p\d+--")
-"""The beginning of an app's host: `pPORT--` before the label of the user's host. No user has such a host."""
+"""Characters that an app's host has before the label of its user's host."""
 STUB = 8
 """Characters of the name at the beginning of a label that is made of a hash."""
 HASH = 26
@@ -24,11 +23,12 @@ def host_of_user(name: str, domain: str) -> str:
 
     JupyterHub's own hash has 28 bits. A user who can choose their name, such as an email address, could search for one
     with another user's hash within minutes, and so get that user's origin. A name is also hashed where its label would
-    be an app's host, or would leave no room for an app's port.
+    leave no room for an app's port. Names with `--`, as apps' hosts have (`pPORT--LABEL`), are hashed by JupyterHub,
+    and so here.
     """
     label = str(subdomain_hook_idna(name, "", "user")).removesuffix(".")
     is_own = label.islower() and (label == name or label.startswith("xn--"))  # hosts do not tell upper case from lower
-    is_own = is_own and len(label) <= LONGEST_LABEL - LONGEST_PORT and not APP.match(label)
+    is_own = is_own and len(label) <= LONGEST_LABEL - LONGEST_PORT
     return f"{label if is_own else _hashed(name)}.{domain}"
 
 

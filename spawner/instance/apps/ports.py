@@ -9,8 +9,10 @@ from pathlib import Path
 
 PROC = Path("/proc")
 LISTEN = "0A"
-LOOPBACKS = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000")
-"""127.0.0.1, 0.0.0.0, :: and ::1, as the kernel writes them on a little-endian machine."""
+MAPPED = "0000000000000000FFFF0000"
+"""::ffff:0:0/96, an IPv4 address in IPv6. Java listens so."""
+LOOPBACKS = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", MAPPED + "0100007F", MAPPED + "00000000")
+"""127.0.0.1, 0.0.0.0, ::, ::1 and the mapped forms, as the kernel writes them on a little-endian machine."""
 LONGEST = 80
 
 
@@ -39,7 +41,7 @@ def listeners(proc: Path = PROC) -> list[Listener]:
 
 def is_listening(port: int, proc: Path = PROC) -> bool:
     """Whether a program listens on this port."""
-    return any(one.port == port for one in listeners(proc))
+    return port in _sockets(proc).values()
 
 
 def serving(ports: Collection[int], proc: Path = PROC) -> set[str]:

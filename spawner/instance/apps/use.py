@@ -31,14 +31,15 @@ class Uses:
     """Remembers when each browser asked for what."""
 
     def __init__(self) -> None:
-        self._times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
+        self._times: OrderedDict[int, list[float]] = OrderedDict()  # by a hash: an address may have 64 KiB
 
     def is_use(self, browser: str, what: str, now: float) -> bool:
         """Note a request. `now` is seconds of a clock that only grows."""
-        times = self._times.pop((browser, what), [])
+        key = hash((browser, what))
+        times = self._times.pop(key, [])
         if not times or now - times[-1] >= SHORTEST:
             times = [*times[-REMEMBERED:], now]
-        self._times[(browser, what)] = times
+        self._times[key] = times
         while len(self._times) > MOST:
             self._times.popitem(last=False)
         return not _is_regular(times)
