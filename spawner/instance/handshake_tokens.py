@@ -11,13 +11,18 @@ from typing import Any
 
 from tornado.websocket import WebSocketHandler
 
+from spawner.instance.apps.same_origin import is_websocket
+
 
 def take_handshake_tokens(hub_auth: Any) -> None:
-    """Let JupyterHub's `HubAuth` read `?token=` of every websocket; other requests stay as they were."""
+    """Let JupyterHub's `HubAuth` read `?token=` of every websocket; other requests stay as they were.
+
+    A class for websockets may answer other requests, too: jupyter-server-proxy's does.
+    """
     of_other_requests = hub_auth._get_token_url
 
     def token_in_address(handler: Any) -> str:
-        if isinstance(handler, WebSocketHandler):
+        if isinstance(handler, WebSocketHandler) and is_websocket(handler.request.headers):
             return str(handler.get_query_argument("token", ""))
         return str(of_other_requests(handler))
 

@@ -1,4 +1,4 @@
-"""`/freepool/program-token`: an address and a token for programs, and their withdrawal."""
+"""`/freepool/program-token`: an address and a token for programs, and their revocation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKENS = "freepool_program_tokens"
 
 
 class ProgramTokenHandler(SessionHandler):
-    """POST makes one, DELETE withdraws all."""
+    """POST makes one, DELETE revokes all."""
 
     @property
     def tokens(self) -> ProgramTokens:
@@ -43,6 +43,6 @@ class ProgramTokenHandler(SessionHandler):
     @authorized
     async def delete(self) -> None:
         """End them all."""
-        self.tokens.withdraw()
+        self.tokens.revoke()
         self.set_status(204)
         self.finish()

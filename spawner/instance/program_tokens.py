@@ -36,8 +36,8 @@ class ProgramTokens:
         until, user = self._known.get(_digest(token), (0.0, {}))
         return dict(user) if until > self._now() else None
 
-    def withdraw(self) -> None:
-        """All of them."""
+    def revoke(self) -> None:
+        """End all of them."""
         self._known.clear()
 
     @property

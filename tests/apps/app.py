@@ -64,13 +64,13 @@ class Seen(RequestHandler):
 
 
 class Socket(WebSocketHandler):
-    """Sends back what it gets, to pages of any origin."""
+    """Sends back what it gets, to pages of any origin; its own address where it is asked for that."""
 
     def check_origin(self, origin: str) -> bool:
         return True
 
     def on_message(self, message: Any) -> None:
-        self.write_message(message)
+        self.write_message(self.request.uri or "" if message == "address" else message)
 
 
 class Events(RequestHandler):

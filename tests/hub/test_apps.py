@@ -72,12 +72,13 @@ def test_the_owner_is_led_to_the_apps_own_host_and_gets_a_cookie_of_it_only(stac
     assert seen["uri"] == "/seen?a=1&b=%2F", "the app knows nothing of a prefix"
     assert seen["headers"]["Host"] == f"p{PORT}--{ANN}.localhost:{stack.port}"
     assert not {"Cookie", "X-Forwarded-For"} & seen["headers"].keys(), seen["headers"].get("Cookie")
+    assert seen["headers"]["X-Forwarded-Proto"] == "http", "one, and the browser's"
     (cookie,) = [one for one in owner.cookies.jar if one.name == "freepool-app"]
     assert cookie.domain == f"p{PORT}--{ANN}.localhost"
     assert 11 * 3600 < (cookie.expires or 0) - time.time() < 13 * 3600
     page = owner.get(f"{app_url(stack)}/")
     assert page.headers.get_list("set-cookie") == ["mine=1; Path=/"], "not ours, and for no other host"
-    assert page.headers["content-security-policy"] == f"frame-ancestors 'self' http://{ANN}.localhost:{stack.port}"
+    assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
     path = f"{lab_url(stack)}proxy/{PORT}/seen?a=2"
     assert str(owner.get(path, headers=NAVIGATION | {"Sec-Fetch-Site": "none"}).url) == f"{app_url(stack)}/seen?a=2"
 
@@ -162,15 +163,17 @@ def test_events_come_one_by_one_and_an_upload_whole(stack: Stack) -> None:
         assert moved.headers["Location"] == f"{app_url(stack)}/seen", "an absolute redirect leads back here"
 
 
-def test_the_labs_origin_serves_no_app_of_a_host(stack: Stack, owner: httpx.Client) -> None:
-    owner.get(lab_url(stack) + "lab")
+def test_the_labs_origin_serves_no_app_of_a_host(stack: Stack, nobody: httpx.Client) -> None:
+    """With the cookie that opens the app on its own host."""
+    cookie = {"Cookie": enter(stack)}
+    assert "uri" in nobody.get(f"{app_url(stack)}/seen", headers=cookie).json()
     for host in (f"{ANN}.localhost", "localhost", f"p7861--{ANN}.localhost"):
-        path = f"http://{host}:{stack.port}/freepool-app/{PORT}/seen"
-        answer = owner.get(path, follow_redirects=False)
+        answer = nobody.get(f"http://{host}:{stack.port}/freepool-app/{PORT}/seen", headers=cookie)
         assert "uri" not in answer.text, host
     (at,) = [instance.url for instance in stack.unended() if instance.user_name == ANN]
-    headers = {"Host": f"{ANN}.localhost", "Cookie": enter(stack)}
-    assert stack.http.get(f"{at}/freepool-app/{PORT}/seen", headers=headers).status_code == 404
+    for host, status in ((f"{ANN}.localhost", 404), (urlsplit(app_url(stack)).netloc, 200)):
+        answer = stack.http.get(f"{at}/freepool-app/{PORT}/seen", headers={"Host": host} | cookie)
+        assert answer.status_code == status, host
 
 
 def test_ports_of_the_platform_and_of_nobody_are_no_apps(stack: Stack, nobody: httpx.Client) -> None:
@@ -186,10 +189,40 @@ def test_ports_of_the_platform_and_of_nobody_are_no_apps(stack: Stack, nobody: h
     assert (found["off"], found["hosts"], found["share"]) == ("", True, True)
     token = {"Authorization": f"token {stack.user_token(ANN)}"}
     url = f"{stack.url}/user/{ANN}/proxy"
-    seen = stack.http.get(f"{url}/{PORT}/seen", headers=token | {"Cookie": "jupyterhub-user-x=1; a=b"})
-    assert (seen.status_code, seen.json()["headers"].get("Cookie")) == (200, None), "the relay drops cookies"
-    assert "Authorization" not in seen.json()["headers"], "the app does not learn the token"
     assert stack.http.get(f"{url}/{stack.port}/", headers=token).status_code == 404
+
+
+async def test_a_program_reaches_an_app_by_its_path_and_the_app_does_not_learn_its_token(stack: Stack) -> None:
+    """By HTTP, and by a websocket, which has no `Origin` where no browser opens it."""
+    token, path = stack.user_token(ANN), f"/user/{ANN}/proxy/{PORT}"
+    sent = {"Authorization": f"token {token}"}
+    own_host = {"Host": f"{ANN}.localhost:{stack.port}"}
+    for host in ({}, own_host):
+        given = sent | host | {"Cookie": "jupyterhub-user-x=1; __Host-jupyterhub-user-x=2"}
+        seen = stack.http.get(f"{stack.url}{path}/seen?token={token}&a=1", headers=given).json()
+        assert seen["uri"] == "/seen?a=1"
+        assert not {"Authorization", "Cookie"} & seen["headers"].keys()
+        for headers, query in ((sent, "?a=1"), ({}, f"?token={token}&a=1")):
+            socket = await open_socket(stack, f"{path}/socket{query}", host | headers)
+            await socket.write_message("address")
+            assert await socket.read_message() == "/socket?a=1"
+            socket.close()
+        for headers in ({}, {"Authorization": "token wrong"}, sent | {"Origin": "http://evil.example"}):
+            with pytest.raises(HTTPClientError) as refused:
+                await open_socket(stack, f"{path}/socket", host | headers)
+            assert refused.value.code in (302, 403), headers
+    for method in ("GET", "POST"):
+        answer = stack.http.request(method, f"{stack.url}{path}/seen?token={token}", headers=own_host)
+        assert answer.status_code in (302, 403), "a token in an address is for websockets"
+
+
+async def test_a_websocket_that_a_cookie_signs_in_has_an_origin(stack: Stack, owner: httpx.Client) -> None:
+    owner.get(lab_url(stack) + "lab")
+    cookies = "; ".join(f"{one.name}={one.value}" for one in owner.cookies.jar if one.domain == f"{ANN}.localhost")
+    path, headers = f"/user/{ANN}/proxy/{PORT}/socket", {"Host": f"{ANN}.localhost:{stack.port}", "Cookie": cookies}
+    (await open_socket(stack, path, headers | {"Origin": f"http://{ANN}.localhost:{stack.port}"})).close()
+    with pytest.raises(HTTPClientError, match="403"):
+        await open_socket(stack, path, headers)
 
 
 @pytest.fixture
@@ -205,7 +238,7 @@ async def visitor_socket(stack: Stack) -> AsyncIterator[Any]:
         socket.close()
 
 
-async def test_a_link_lets_others_in_until_it_is_withdrawn(
+async def test_a_link_lets_others_in_until_it_is_revoked(
     stack: Stack, nobody: httpx.Client, visitor_socket: Any
 ) -> None:
     made = call(stack, "POST", "apps/shares", port=PORT, hours=8)
@@ -250,6 +283,11 @@ def enter(stack: Stack) -> str:
 
 
 async def connect(stack: Stack, cookie: str, origin: str) -> WebSocketClientConnection:
-    headers = {"Host": urlsplit(app_url(stack)).netloc, "Origin": origin, "Cookie": cookie}
-    url = f"ws://127.0.0.1:{stack.port}/socket"
+    return await open_socket(
+        stack, "/socket", {"Host": urlsplit(app_url(stack)).netloc, "Origin": origin, "Cookie": cookie}
+    )
+
+
+async def open_socket(stack: Stack, path: str, headers: dict[str, str]) -> WebSocketClientConnection:
+    url = f"ws://127.0.0.1:{stack.port}{path}"
     return await websocket_connect(HTTPRequest(url, headers=headers, follow_redirects=False))

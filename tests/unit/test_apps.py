@@ -1,26 +1,25 @@
-"""Apps on ports: who may see them, what is passed on, what counts as use. tests/hub/test_apps.py has a real one."""
+"""Apps on ports: who may see them, what counts as use, what runs. tests/hub/test_apps.py has a real one."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from tornado.httputil import HTTPHeaders
 
 from spawner.hub.apps import rules_of
 from spawner.instance.activity import INPUT, activity
 from spawner.instance.apps import tools
 from spawner.instance.apps.access import MOST_SHARES, OWNER_SECONDS, TICKET_SECONDS, Access
-from spawner.instance.apps.heads import answer_head, request_head
-from spawner.instance.apps.path import without_sign_in
 from spawner.instance.apps.ports import chosen_listeners, is_listening, serving
 from spawner.instance.apps.rules import Off, Rules, read_rules
-from spawner.instance.apps.same_origin import may_pass
 from spawner.instance.apps.state import SETTING, Apps
 from spawner.instance.apps.use import SHORTEST, Uses, changes_something
 from spawner.instance.program_tokens import LIFE_SECONDS, MOST, ProgramTokens
@@ -31,6 +30,7 @@ from tests.unit.test_instance_activity import app as server
 NOW = 1_800_000_000.0
 PORT = 7860
 ORIGIN = "https://p7860--ann.lab.example.org"
+PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 class Clock:
@@ -138,7 +138,7 @@ def test_a_cookie_is_for_one_port_of_one_instance_until_its_time() -> None:
     assert access.who(cookie, PORT) is None
 
 
-def test_a_share_ends_at_its_time_or_when_it_is_withdrawn_and_takes_its_visitors_along() -> None:
+def test_a_share_ends_at_its_time_or_when_it_is_revoked_and_takes_its_visitors_along() -> None:
     access = Access(clock := Clock())
     made = access.share(PORT, 1)
     assert made is not None
@@ -161,7 +161,7 @@ def test_a_share_ends_at_its_time_or_when_it_is_withdrawn_and_takes_its_visitors
     assert sum(access.share(PORT, 1) is not None for _ in range(MOST_SHARES + 9)) == MOST_SHARES
 
 
-def test_a_programs_token_ends_by_itself_and_when_all_are_withdrawn() -> None:
+def test_a_programs_token_ends_by_itself_and_when_all_are_revoked() -> None:
     tokens = ProgramTokens(clock := Clock())
     token, until = tokens.make({"name": "ann"})
     assert (tokens.user_of(token), until) == ({"name": "ann"}, NOW + LIFE_SECONDS)
@@ -169,72 +169,11 @@ def test_a_programs_token_ends_by_itself_and_when_all_are_withdrawn() -> None:
     clock.now += LIFE_SECONDS
     assert tokens.user_of(token) is None
     token, _ = tokens.make({"name": "ann"})
-    tokens.withdraw()
+    tokens.revoke()
     assert (tokens.user_of(token), tokens.count) == (None, 0)
     for _ in range(MOST + 5):
         tokens.make({})
     assert tokens.count == MOST
-
-
-# --- what is passed on -----------------------------------------------------------------------------------------------
-
-CROSS = {"Sec-Fetch-Site": "same-site"}
-PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-SOCKET = {"Upgrade": "websocket"}
-
-
-@pytest.mark.parametrize(
-    ("method", "headers", "passes"),
-    [
-        ("GET", {}, True),
-        ("POST", {}, True),  # no browser
-        ("POST", {"Origin": ORIGIN}, True),
-        ("POST", {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}, True),
-        ("POST", {"Origin": "https://bob.lab.example.org"}, False),
-        ("POST", {"Origin": "null"}, False),
-        ("POST", CROSS | PAGE, False),
-        ("GET", CROSS, False),
-        ("GET", CROSS | PAGE, True),
-        ("GET", CROSS | PAGE | {"Sec-Fetch-Dest": "iframe"}, False),
-        ("GET", {"Sec-Fetch-Site": "none"} | PAGE, True),
-        ("GET", SOCKET, False),
-        ("GET", SOCKET | {"Origin": ORIGIN}, True),
-        ("GET", SOCKET | {"Origin": "https://ann.lab.example.org"}, False),
-    ],
-)
-def test_only_an_apps_own_pages_act_on_it(method: str, headers: dict[str, str], passes: bool) -> None:
-    assert may_pass(method, headers, ORIGIN) is passes
-
-
-def test_an_app_gets_neither_the_cookie_that_lets_in_nor_its_visitors_address() -> None:
-    sent = HTTPHeaders({"Host": "h", "Cookie": "a=1; own=x; jupyterhub-session-id=2", "X-Forwarded-For": "192.0.2.1"})
-    head = request_head("GET", "/x?y", sent, without=("own",), is_upgrade=False).decode()
-    assert head == "GET /x?y HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: a=1\r\n\r\n"
-    sent = HTTPHeaders({"Upgrade": "websocket", "Connection": "keep-alive, Upgrade", "Transfer-Encoding": "chunked"})
-    head = request_head("GET", "/", sent, without=(), is_upgrade=True).decode()
-    assert head.split("\r\n")[1:-2] == ["Transfer-Encoding: chunked", "Connection: Upgrade", "Upgrade: websocket"]
-    given = {"Authorization": "token x", "Cookie": "jupyterhub-user-ann=1; _xsrf=2; a=3", "Accept": "*/*"}
-    assert without_sign_in(given, by_token=True) == {"Accept": "*/*", "Cookie": "a=3"}
-    assert without_sign_in({"Authorization": "Bearer key"}, by_token=False) == {"Authorization": "Bearer key"}
-
-
-def test_an_app_sets_no_cookie_of_ours_and_none_for_other_hosts() -> None:
-    answer = (
-        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Domain=lab.example.org; Path=/\r\nSet-Cookie: own=2\r\nAlt-Svc: x\r\n"
-        b"Strict-Transport-Security: max-age=1; includeSubDomains\r\nKeep-Alive: 5\r\n"
-        b"Content-Security-Policy: default-src 'self'\r\n\r\n"
-    )
-    lines = answer_head(answer, without=("own",), frames="'self' https://lab").decode().split("\r\n")
-    assert lines == [
-        "HTTP/1.1 200 OK",
-        "Content-Security-Policy: default-src 'self'",
-        "Connection: close",
-        "Set-Cookie: a=1; Path=/",
-        "Content-Security-Policy: frame-ancestors 'self' https://lab",
-        "X-Robots-Tag: noindex",
-        "",
-        "",
-    ]
 
 
 # --- use -------------------------------------------------------------------------------------------------------------
@@ -255,8 +194,9 @@ def test_a_poll_is_no_use_and_a_person_is() -> None:
     assert (found[-2], found[-1]) == (False, True), "somebody comes between two polls"
     seen = Uses()
     for n in range(5000):
-        seen.is_use(str(n), "x", n)
+        seen.is_use(str(n), "x" * 1000, n)
     assert len(seen._times) <= 1000
+    assert max(sys.getsizeof(key) for key in seen._times) < 100, "no whole addresses"
 
 
 def test_what_reads_is_no_use_but_opening_a_page_is() -> None:
@@ -274,33 +214,47 @@ def test_a_visitor_is_input_and_an_open_page_is_a_tab() -> None:
     share, _ = apps.access.share(PORT, 1) or (None, "")
     assert share is not None
     visit = apps.access.visit(share)
-    closed: list[bool] = []
-    with apps.connected(visit, lambda: closed.append(True)), apps.connected(visit, lambda: closed.append(True)):
+    streams = [SimpleNamespace(close=Mock()), SimpleNamespace(close=Mock())]
+    with apps.connected(visit) as first, apps.connected(visit) as second:
+        first.streams.append(streams[0])
+        second.streams.append(streams[1])
         assert activity(server(), settings, NOW)["tabs"] == before["tabs"] + 1, "a page, not its connections"
         assert INPUT not in settings
         apps.note(visit.key, "POST /chat")
         assert settings[INPUT] > 0
         assert apps.revoke(share.id)
-        assert closed == [True, True]
+        assert [stream.close.call_count for stream in streams] == [1, 1]
+        assert first.is_cut
     assert activity(server(), settings, NOW)["tabs"] == before["tabs"]
+
+
+SHELL = """
+import subprocess, sys
+app = subprocess.Popen(["sleep", "60"], pass_fds=[int(sys.argv[1])])
+job = subprocess.Popen(["sleep", "60"])
+print("both run", flush=True)
+app.wait()
+"""
 
 
 def test_an_app_that_runs_in_a_terminal_is_no_job_of_its_own() -> None:
     """One that was not opened may be anything, such as training that listens for its other parts."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        subprocess.Popen(["sleep", "60"], pass_fds=[listener.fileno()]) as program,
-        subprocess.Popen(["sleep", "60"]) as job,
-    ):
-        terminal = SimpleNamespace(ptyproc=SimpleNamespace(pid=os.getpid()))
-        settings: dict[str, Any] = {"terminal_manager": SimpleNamespace(terminals={"1": terminal})}
-        apps = settings[SETTING] = Apps(Rules(), "ann", settings)
-        before = activity(server(), settings, NOW)["terminals"][0]["children"]
-        apps.opened.add(listener.getsockname()[1])
-        after = activity(server(), settings, NOW)["terminals"][0]["children"]
-        for process in (program, job):
-            process.kill()
-    assert after == before - 1
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, held = listener.getsockname()[1], listener.fileno()
+        command = [sys.executable, "-c", SHELL, str(held)]
+        shell = subprocess.Popen(command, pass_fds=[held], stdout=subprocess.PIPE, start_new_session=True)
+    with shell:
+        try:
+            assert shell.stdout is not None
+            assert shell.stdout.readline() == b"both run\n"
+            terminal = SimpleNamespace(ptyproc=SimpleNamespace(pid=shell.pid))
+            settings: dict[str, Any] = {"terminal_manager": SimpleNamespace(terminals={"1": terminal})}
+            apps = settings[SETTING] = Apps(Rules(), "ann", settings)
+            assert activity(server(), settings, NOW)["terminals"][0]["children"] == 2
+            apps.opened.add(port)
+            assert activity(server(), settings, NOW)["terminals"][0]["children"] == 1
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
 
 
 # --- what runs and what can be started -------------------------------------------------------------------------------
@@ -313,6 +267,7 @@ def test_ports_that_somebody_chose_are_listed_with_their_programs(tmp_path: Path
     ]
     (tmp_path / "self/net").mkdir(parents=True)
     (tmp_path / "self/net/tcp").write_text("\n".join(lines))
+    (tmp_path / "self/net/tcp6").write_text(f"sl\n0: {MAPPED}:1F91 0:0000 0A 0 0 0 0 0 506\n")
     (tmp_path / "sys/net/ipv4").mkdir(parents=True)
     (tmp_path / "sys/net/ipv4/ip_local_port_range").write_text("32768\t60999\n")
     (tmp_path / "12/fd").mkdir(parents=True)
@@ -322,13 +277,16 @@ def test_ports_that_somebody_chose_are_listed_with_their_programs(tmp_path: Path
     (tmp_path / "11").mkdir()
     (tmp_path / "11/stat").write_text("11 (bash) S 0 0")
     found = chosen_listeners(tmp_path)
-    assert [(one.port, one.program) for one in found] == [(7860, "python3 app.py"), (8501, "")]
+    assert [(one.port, one.program) for one in found] == [(7860, "python3 app.py"), (8081, ""), (8501, "")]
     assert is_listening(40000, tmp_path)
+    assert is_listening(8081, tmp_path)
     assert not is_listening(9999, tmp_path)
     assert serving({7860}, tmp_path) == {"12", "11"}, "and what has started it"
     assert serving({8501, 9999}, tmp_path) == set()
 
 
+MAPPED = "0000000000000000FFFF00000100007F"
+"""::ffff:127.0.0.1, on which a Java program listens that was told 127.0.0.1."""
 SOCKETS = [
     ("0100007F:1EB4", "0A", 501),
     ("00000000:2135", "0A", 502),

@@ -109,7 +109,7 @@ class SharesHandler(_AppsHandler):
             raise HTTPError(400, f"Send hours: one of {SHARE_HOURS}.")
         made = apps.access.share(port, hours)
         if made is None:
-            raise HTTPError(429, "There are too many links. Withdraw one first.")
+            raise HTTPError(429, "There are too many links. Revoke one first.")
         share, key = made
         self.set_status(201)
         url = f"{apps.rules.origin(port)}{SHARED}?key={quote(key, safe='')}"
@@ -122,7 +122,7 @@ class ShareHandler(_AppsHandler):
     @authenticated
     @authorized
     async def delete(self, share_id: str) -> None:
-        """Withdraw a link, and cut those who came by it."""
+        """Revoke a link, and cut those who came by it."""
         if not self.apps.revoke(share_id):
             raise HTTPError(404)
         self.set_status(204)

@@ -9,32 +9,78 @@ from tornado.httputil import HTTPHeaders
 
 HOP = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "expect", "transfer-encoding"})
 """Headers between two neighbours. The body's own `Transfer-Encoding` is kept: bodies are passed on as they come."""
-NOT_SENT = frozenset({"cookie", "x-forwarded-for", "x-real-ip", "forwarded", "x-request-id"})
-"""An app learns neither its visitors' addresses nor the cookie that lets them in."""
-OF_PLATFORM = ("jupyterhub-", "_xsrf")
-"""Beginnings of the names of cookies that no app gets."""
-NOT_ANSWERED = frozenset({"set-cookie", "strict-transport-security", "alt-svc", "x-robots-tag"})
-"""What an app must not decide for a host of the platform's. Cookies are looked through."""
+NOT_SENT = frozenset({"cookie", "x-request-id"})
+"""Cookies are looked through: an app does not get the one that lets its visitor in."""
+OF_PROXIES = frozenset(
+    {
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "x-envoy-external-address",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "fastly-client-ip",
+        "x-scheme",
+        "via",
+    }
+)
+"""What proxies add beside `X-Forwarded-…`: a visitor's address, and a scheme of their own hop."""
+OF_PLATFORM = ("jupyterhub-", "freepool-", "_xsrf")
+"""Beginnings of the names of cookies that no app gets, without `PREFIX`."""
+PREFIX = re.compile("__(?:host|secure)-", re.IGNORECASE)
+"""Of cookies that browsers bind to a host or to TLS. JupyterHub's have it behind TLS."""
+NOT_ANSWERED = frozenset({"set-cookie", "clear-site-data", "strict-transport-security", "alt-svc", "x-robots-tag"})
+"""What an app must not decide for a host of the platform's. Cookies are looked through. `Clear-Site-Data: "cookies"`
+deletes the cookies of all hosts below the registrable domain."""
 DOMAIN = re.compile(r";\s*domain\s*=[^;]*", re.IGNORECASE)
 
 
-def request_head(method: str, path: str, headers: HTTPHeaders, *, without: Sequence[str], is_upgrade: bool) -> bytes:
-    """The request for the app. `without`: names of cookies that are not sent."""
-    lines = [f"{method} {path} HTTP/1.1", *_kept(headers, NOT_SENT, is_upgrade=is_upgrade)]
+def is_of_proxies(name: str) -> bool:
+    """Whether a header is one that proxies in front add. Apps get `forwarded` instead."""
+    return name.lower() in OF_PROXIES or name.lower().startswith("x-forwarded-")
+
+
+def forwarded(origin: str) -> dict[str, str]:
+    """What an app is told about the origin at which its visitor's browser is, such as https://p7860--ann.lab.example.org.
+
+    Proxies in front append to `X-Forwarded-Proto`, and frameworks disagree about which entry counts.
+    """
+    scheme, _, host = origin.partition("://")
+    port = host.rpartition(":")[2]
+    known = port if port.isdigit() else {"https": "443"}.get(scheme, "80")
+    return {"X-Forwarded-Proto": scheme, "X-Forwarded-Host": host, "X-Forwarded-Port": known}
+
+
+def request_head(
+    method: str, path: str, headers: HTTPHeaders, *, origin: str, without: Sequence[str], is_upgrade: bool
+) -> bytes:
+    """The request for the app. `origin`: the app's; `without`: names of cookies that are not sent."""
+    sent = HTTPHeaders()
+    for name, value in headers.get_all():
+        if not is_of_proxies(name):
+            sent.add(name, value)
+    lines = [f"{method} {path} HTTP/1.1", *_kept(sent, NOT_SENT, is_upgrade=is_upgrade)]
+    lines += [f"{name}: {value}" for name, value in forwarded(origin).items()]
     cookies = [one for one in _cookies(headers) if is_the_apps(one, without)]
     if cookies:
         lines.append(f"Cookie: {'; '.join(cookies)}")
     return _joined(lines)
 
 
-def answer_head(head: bytes, *, without: Sequence[str], frames: str) -> bytes:
-    """The app's answer for the browser. `without`: names of cookies that it may not set; `frames`: who may frame it."""
+def answer_head(head: bytes, *, without: Sequence[str]) -> bytes:
+    """The app's answer for the browser. `without`: names of cookies that it may not set.
+
+    Raises `ValueError` or `HTTPInputError` where it is no HTTP.
+    """
     first, _, rest = head.decode("latin-1").partition("\r\n")
     headers = HTTPHeaders.parse(rest)
     lines = [first, *_kept(headers, NOT_ANSWERED, is_upgrade=is_switch(head))]
     cookies = [one for one in headers.get_list("Set-Cookie") if _name(one) not in without]
     lines += [f"Set-Cookie: {DOMAIN.sub('', one)}" for one in cookies]
-    lines += [f"Content-Security-Policy: frame-ancestors {frames}", "X-Robots-Tag: noindex"]
+    lines += ["Content-Security-Policy: frame-ancestors 'self'", "X-Robots-Tag: noindex"]
     return _joined(lines)
 
 
@@ -61,7 +107,8 @@ def _kept(headers: HTTPHeaders, without: frozenset[str], *, is_upgrade: bool) ->
 
 def is_the_apps(cookie: str, without: Sequence[str] = ()) -> bool:
     """Whether an app gets a cookie that a browser sends, `name=value`."""
-    return _name(cookie) not in without and not cookie.startswith(OF_PLATFORM)
+    name = _name(cookie)
+    return name not in without and not PREFIX.sub("", name, count=1).lower().startswith(OF_PLATFORM)
 
 
 def _cookies(headers: HTTPHeaders) -> list[str]:

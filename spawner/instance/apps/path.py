@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from jupyter_server.utils import url_path_join
+from jupyterhub.utils import get_browser_protocol
 from tornado.web import HTTPError
 
-from spawner.instance.apps.heads import is_the_apps
+from spawner.instance.apps.heads import forwarded, is_of_proxies, is_the_apps
+from spawner.instance.apps.rules import Rules
 from spawner.instance.apps.same_origin import is_navigation, is_websocket, may_pass
 from spawner.instance.apps.state import SETTING, Apps
 from spawner.instance.apps.use import changes_something
@@ -23,6 +25,8 @@ PACKAGE = "jupyter_server_proxy"
 ROUTES = ((r"proxy/(\d+)(/.*|)", False), (r"proxy/absolute/(\d+)(/.*|)", True))
 """As jupyter-server-proxy has them. Its routes to other hosts are left out."""
 BROWSER = "owner"
+TOKEN = "token"  # noqa: S105  (a name)
+"""The parameter of an address in which JupyterHub and Freepool take tokens of websockets."""
 
 
 def is_installed() -> bool:
@@ -41,6 +45,30 @@ def without_sign_in(headers: Mapping[str, str], *, by_token: bool) -> dict[str, 
     cookies = [one.strip() for one in kept.pop("Cookie", "").split(";") if one.strip()]
     others = [one for one in cookies if is_the_apps(one)]
     return kept | ({"Cookie": "; ".join(others)} if others else {})
+
+
+def without_token(query: str) -> str:
+    """A query string without the token that may sign its user in at the platform. The rest stays as it is."""
+    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != TOKEN)
+
+
+def own_origin(rules: Rules, request: Any) -> str:
+    """The origin of the lab's pages, as the browser of a request knows it.
+
+    Tornado's `request.protocol` is that of the last proxy's hop: `X-Forwarded-Proto: https,http` makes it http.
+    """
+    return rules.lab_origin or f"{get_browser_protocol(request)}://{request.host}"
+
+
+def may_ask(request: Any, origin: str) -> bool:
+    """Whether a request may go on to its authentication.
+
+    A websocket without an `Origin` is no browser's: it may, and is refused afterwards where a cookie signed it in.
+    """
+    if "Service-Worker" in request.headers:
+        return False
+    is_program = is_websocket(request.headers) and "Origin" not in request.headers
+    return is_program or may_pass(request.method, request.headers, origin)
 
 
 def path_routes(base_url: str) -> list[tuple[str, type, dict[str, Any]]]:
@@ -65,23 +93,30 @@ def _make_handler() -> type:
         async def prepare(self, *args: Any, **kwargs: Any) -> None:
             """Look where the request comes from, and lead pages to their own host."""
             rules, request, port = self.apps.rules, self.request, int(self.path_args[0])
+            origin = own_origin(rules, request)
             if not rules.allows(port):
                 raise HTTPError(404, f"Port {port} cannot be opened: {rules.off or 'it is the platform’s'}.")
-            own = rules.lab_origin or f"{request.protocol}://{request.host}"
-            if not may_pass(request.method, request.headers, own) or "Service-Worker" in request.headers:
+            if not may_ask(request, origin):
                 raise HTTPError(403)
             if rules.hosts and request.headers.get("Sec-Fetch-Mode") == "navigate":
                 if request.method != "GET" or not is_navigation(request.headers):
                     raise HTTPError(403, "Open this app in a page of its own.")
-                query = f"?{request.query}" if request.query else ""
-                after = quote(f"{self.path_args[1] or '/'}{query}", safe="")
+                query = without_token(request.query)
+                after = quote(f"{self.path_args[1] or '/'}{'?' if query else ''}{query}", safe="")
                 self.redirect(f"{self.apps.lab_url}freepool/apps/open/{port}?next={after}")
                 return
             await super().prepare(*args, **kwargs)
+            if not self._by_token and not may_pass(request.method, request.headers, origin):
+                raise HTTPError(403)
             if not self._finished:
                 self.apps.opened.add(port)
                 if not is_websocket(request.headers):
                     self._note()
+
+        @property
+        def _by_token(self) -> bool:
+            """Whether a token has signed the request in, and no cookie. JupyterHub says so after `prepare`."""
+            return bool(getattr(self, "_token_authenticated", False))
 
         def _note(self) -> None:
             if changes_something(self.request.method, self.request.headers):
@@ -98,7 +133,14 @@ def _make_handler() -> type:
         def proxy_request_headers(self) -> Any:
             """Without the platform's own cookies and token."""
             headers = super().proxy_request_headers()
-            by_token = bool(getattr(self, "_token_authenticated", False))
-            return type(headers)(without_sign_in(headers, by_token=by_token))
+            kept = without_sign_in(headers, by_token=self._by_token)
+            kept = {name: value for name, value in kept.items() if not is_of_proxies(name)}
+            return type(headers)(kept | forwarded(own_origin(self.apps.rules, self.request)))
+
+        def get_client_uri(self, *args: Any, **kwargs: Any) -> str:
+            """The app's address, without the platform's token: the app would read it, and it would be logged."""
+            address, query = str(super().get_client_uri(*args, **kwargs)), self.request.query
+            kept = without_token(query)
+            return address.removesuffix(f"?{query}") + (f"?{kept}" if kept else "")
 
     return PathHandler

@@ -12,6 +12,7 @@ import socket
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tornado.httputil import HTTPInputError
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
@@ -20,7 +21,7 @@ from spawner.instance.apps.heads import answer_head, is_switch, request_head, st
 from spawner.instance.apps.pages import POLICY, message_page, share_page
 from spawner.instance.apps.rules import host_only
 from spawner.instance.apps.same_origin import is_navigation, is_websocket, may_pass
-from spawner.instance.apps.state import SETTING, Apps
+from spawner.instance.apps.state import SETTING, Apps, Connection
 from spawner.instance.apps.use import changes_something
 
 ROUTE = r"/freepool-app/(\d{4,5})(/.*)"
@@ -30,10 +31,14 @@ OWN = "/.freepool/"
 ENTER, SHARED = f"{OWN}enter", f"{OWN}shared"
 ADDRESSES = ("127.0.0.1", "::1")
 CONNECT_SECONDS = 10
+WRITE_SECONDS = 300
+"""How long an app may take none of an upload. A client that leaves meanwhile is noticed only then."""
 CHUNK = 64 * 1024
 LONGEST_HEAD = 64 * 1024
 MESSAGES = (0x0, 0x1, 0x2)
 """Opcodes of a websocket's frames that carry a message, by RFC 6455. The others are pings, pongs and the end."""
+OWN_STORAGE = '"cache", "storage"'
+"""`Clear-Site-Data` of what an earlier app has left in a browser. Both are of one origin; `"cookies"` would not be."""
 
 
 @stream_request_body
@@ -80,6 +85,9 @@ class AppHandler(RequestHandler):
             self._say(404, "closed")
         elif not may_pass(str(request.method), request.headers, rules.origin(self.port)):
             self._say(403, "refused")
+        elif "Service-Worker" in request.headers:
+            # A service worker would outlive the notebook, and answer for the next app at this host.
+            self.send_error(403)
         elif self.path.startswith(OWN):
             self._answer_own()
         else:
@@ -111,6 +119,8 @@ class AppHandler(RequestHandler):
 
     def _let_in(self, visit: Visit, path: str) -> None:
         apps = self.apps
+        if self._visit() is None:  # what is in the browser may be of an app in another notebook
+            self.set_header("Clear-Site-Data", OWN_STORAGE)
         self.set_cookie(
             apps.cookie_name,
             apps.access.cookie(visit, self.port),
@@ -126,9 +136,13 @@ class AppHandler(RequestHandler):
         """Where the owner is known, and gets a ticket; anybody else is asked to sign in there, and refused."""
         self.redirect(f"{self.apps.lab_url}freepool/apps/open/{self.port}?next={quote(path, safe='')}")
 
+    def _visit(self) -> Visit | None:
+        """Who asks, by the cookie, as of now."""
+        return self.apps.access.who(self.get_cookie(self.apps.cookie_name, "") or "", self.port)
+
     async def _lead_on(self) -> None:
         apps, headers = self.apps, self.request.headers
-        visit = apps.access.who(self.get_cookie(apps.cookie_name, "") or "", self.port)
+        visit = self._visit()
         if visit is None:
             if self.request.method == "GET" and not is_websocket(headers) and _wants_page(headers):
                 self._send_to_lab(self.path)
@@ -139,39 +153,49 @@ class AppHandler(RequestHandler):
         if not apps.has_room(visit):
             self._say(503, "busy")
             return
-        theirs = await connect(self.port)
-        if theirs is None:
-            self.set_header("Refresh", "2")
-            self._say(502, "silent")
-            return
-        if changes_something(str(self.request.method), headers):
-            apps.note(visit.key, f"{self.request.method} {urlsplit(self.path).path}")
-        await self._relay(visit, theirs)
+        with apps.connected(visit) as connection:
+            theirs = await connect(self.port)
+            if theirs is None:
+                self.set_header("Refresh", "2")
+                self._say(502, "silent")
+                return
+            connection.streams.append(theirs)
+            try:
+                await self._lead_to(connection, theirs)
+            finally:
+                connection.cut()
 
-    async def _relay(self, visit: Visit, theirs: IOStream) -> None:
-        apps, request = self.apps, self.request
-        own = (apps.cookie_name,)
-        is_upgrade = is_websocket(request.headers)
-        head = request_head(str(request.method), self.path, request.headers, without=own, is_upgrade=is_upgrade)
+    async def _lead_to(self, connection: Connection, theirs: IOStream) -> None:
+        apps, visit = self.apps, connection.visit
+        if connection.is_cut or self._visit() is None:  # revoked, or expired, while the app was reached
+            self.send_error(403)
+            return
+        if changes_something(str(self.request.method), self.request.headers):
+            apps.note(visit.key, f"{self.request.method} {urlsplit(self.path).path}")
         ours = self.detach()
         self._finished = True
+        connection.streams.append(ours)
+        timer = asyncio.get_running_loop().call_later(max(0.0, apps.access.left(visit)), connection.cut)
+        try:
+            await self._relay(visit, ours, theirs)
+        finally:
+            timer.cancel()
 
-        def close() -> None:
-            ours.close()
-            theirs.close()
+    async def _relay(self, visit: Visit, ours: IOStream, theirs: IOStream) -> None:
+        apps, request = self.apps, self.request
+        own, origin = (apps.cookie_name,), apps.rules.origin(self.port)
+        is_upgrade = is_websocket(request.headers)
+        head = request_head(
+            str(request.method), self.path, request.headers, origin=origin, without=own, is_upgrade=is_upgrade
+        )
 
         def tell(chunk: bytes) -> None:
             if is_upgrade and chunk[0] & 0x0F in MESSAGES:
                 apps.note(visit.key, f"websocket {urlsplit(self.path).path}")
 
-        timer = asyncio.get_running_loop().call_later(max(0.0, apps.access.left(visit)), close)
-        frames = f"'self' {apps.rules.lab_origin}"
-        try:
-            with apps.connected(visit, close):
-                await relay(ours, theirs, head, tell=tell, hide=own, frames=frames)
-        finally:
-            timer.cancel()
-            close()
+        page = message_page(self._language, "odd", port=self.port).encode()
+        failure = _failure(page, with_body=request.method != "HEAD")
+        await relay(ours, theirs, head, tell=tell, hide=own, failure=failure)
 
     def _say(self, status: int, name: str) -> None:
         self.set_status(status)
@@ -206,49 +230,61 @@ async def connect(port: int) -> IOStream | None:
 
 
 async def relay(
-    ours: IOStream, theirs: IOStream, head: bytes, *, tell: Any, hide: tuple[str, ...], frames: str
+    ours: IOStream, theirs: IOStream, head: bytes, *, tell: Any, hide: tuple[str, ...], failure: bytes
 ) -> None:
-    """Send the request with its body, then the answer, until one side closes. `tell` gets what the client sends."""
-    try:
+    """Send the request with its body, then the answer, until one side closes, or the app takes no more of the body.
+
+    `tell` gets what the client sends. `failure`: the whole answer for the client where the app's is no HTTP.
+    """
+    with contextlib.suppress(StreamClosedError):  # then there is no answer, either
         await theirs.write(head)
-    except StreamClosedError:
-        return
-    sending = asyncio.create_task(_pump(ours, theirs, tell))
-    receiving = asyncio.create_task(_receive(theirs, ours, hide=hide, frames=frames))
+    sending = asyncio.create_task(_send(ours, theirs, tell))
+    receiving = asyncio.create_task(_receive(theirs, ours, hide=hide, failure=failure))
     try:
         await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
         if not ours.closed():  # the app has answered before it had the whole body
             await receiving
+    except TimeoutError:
+        pass
     finally:
         sending.cancel()
         receiving.cancel()
         await asyncio.gather(sending, receiving, return_exceptions=True)
 
 
-async def _receive(theirs: IOStream, ours: IOStream, *, hide: tuple[str, ...], frames: str) -> None:
+async def _send(ours: IOStream, theirs: IOStream, tell: Any) -> None:
+    """Pass on what the client sends until one side closes. Raises `TimeoutError` where the app takes no more of it."""
+    with contextlib.suppress(StreamClosedError):
+        while True:
+            chunk = await ours.read_bytes(CHUNK, partial=True)
+            tell(chunk)
+            await asyncio.wait_for(theirs.write(chunk), WRITE_SECONDS)
+
+
+async def _receive(theirs: IOStream, ours: IOStream, *, hide: tuple[str, ...], failure: bytes) -> None:
     try:
         while True:
             head = await theirs.read_until(b"\r\n\r\n", max_bytes=LONGEST_HEAD)
             if status_of(head) >= 200 or is_switch(head):
                 break
-        await ours.write(answer_head(head, without=hide, frames=frames))
-        await _pump(theirs, ours)
-    except (StreamClosedError, ValueError):
-        if not ours.closed():  # it is no HTTP
-            await _fail(ours)
-
-
-async def _fail(ours: IOStream) -> None:
+        answer = answer_head(head, without=hide)
+    except (StreamClosedError, ValueError, HTTPInputError):  # it is no HTTP
+        answer = failure
     with contextlib.suppress(StreamClosedError):
-        await ours.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await ours.write(answer)
+        while answer is not failure:
+            await ours.write(await theirs.read_bytes(CHUNK, partial=True))
 
 
-async def _pump(source: IOStream, target: IOStream, tell: Any = None) -> None:
-    try:
-        while True:
-            chunk = await source.read_bytes(CHUNK, partial=True)
-            if tell is not None:
-                tell(chunk)
-            await target.write(chunk)
-    except StreamClosedError:
-        pass
+def _failure(page: bytes, *, with_body: bool) -> bytes:
+    lines = (
+        "HTTP/1.1 502 Bad Gateway",
+        "Content-Type: text/html; charset=utf-8",
+        f"Content-Length: {len(page)}",
+        f"Content-Security-Policy: {POLICY}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + (page if with_body else b"")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from spawner.instance.activity import INPUT
 from spawner.instance.apps.access import Access, Visit
@@ -18,12 +18,23 @@ MOST_CONNECTIONS, MOST_OF_VISITORS = 256, 192
 """Of all apps of one instance at once; visitors leave some for the owner."""
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
 @dataclass(eq=False)
 class Connection:
-    """An open connection to an app. `close` cuts it."""
+    """A connection to an app, from before the app is reached. `streams`: what is open of it."""
 
     visit: Visit
-    close: Callable[[], None]
+    streams: list[_Closable] = field(default_factory=list)
+    is_cut: bool = False
+
+    def cut(self) -> None:
+        """Close what is open. What is not open yet must not be used."""
+        self.is_cut = True
+        for stream in self.streams:
+            stream.close()
 
 
 @dataclass
@@ -65,12 +76,12 @@ class Apps:
         return len(self.connections) < MOST_CONNECTIONS and (visit.is_owner or visitors < MOST_OF_VISITORS)
 
     @contextmanager
-    def connected(self, visit: Visit, close: Callable[[], None]) -> Iterator[None]:
-        """While a connection is open."""
-        connection = Connection(visit, close)
+    def connected(self, visit: Visit) -> Iterator[Connection]:
+        """Count a connection, and have it cut where its visit is revoked. Enter it before the app is reached."""
+        connection = Connection(visit)
         self.connections.add(connection)
         try:
-            yield
+            yield connection
         finally:
             self.connections.discard(connection)
 
@@ -78,5 +89,5 @@ class Apps:
         """End a share and cut its visitors' connections."""
         is_there = self.access.revoke(share_id)
         for connection in [one for one in self.connections if one.visit.by == share_id]:
-            connection.close()
+            connection.cut()
         return is_there
