@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.apps.run import PORT, PROGRAM_PORT, start_app
 from tests.browser.test_lab import GONE, open_lab, status
 from tests.browser.visitor import Visitor
 
+FAILED = "That did not work: the notebook is not responding. Try again."
 TRIED = "socket hello; events 0 1 2; upload 52428800; moved to /seen;"
 
 
@@ -28,10 +30,54 @@ def try_all(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text(TRIED)
 
 
-def test_an_app_is_opened_from_jupyterlab_shared_and_withdrawn(
+@contextmanager
+def without(lab: Page, path: str) -> Iterator[None]:
+    """While requests to a path fail, as those to a notebook that does not answer."""
+    lab.route(re.compile(path), lambda route: route.abort())
+    yield
+    lab.unroute_all()
+
+
+def open_by_tile(ann: Visitor, lab: Page) -> None:
+    """Start a program from the launcher, at first without success."""
+    panel, tile = lab.locator("#freepool-panel"), lab.locator(".jp-LauncherCard", has_text="Streamlit")
+    with without(lab, "/freepool/apps/tools/"), ann.context.expect_page() as opened:
+        tile.click()
+        expect(panel).to_contain_text(FAILED)
+    expect(opened.value.locator("body")).to_contain_text(FAILED)
+    opened.value.close()
+    with ann.context.expect_page() as opened:
+        tile.click()
+    expect(opened.value.get_by_role("heading", name="An app")).to_be_visible()
+    expect(opened.value).to_have_url(f"http://p{PROGRAM_PORT}--{ann.user}.localhost:{ann.stack.port}/")
+    expect(lab.get_by_role("tab", name="Terminal 1")).to_be_visible()
+    expect(panel).not_to_contain_text(FAILED)
+
+
+def share(panel: Locator) -> str:
+    """Make a link for others."""
+    panel.get_by_role("button", name=f"Share {PORT}").click()
+    expect(panel).to_contain_text(re.compile(rf"can use the app on port {PORT}, until .* no longer than this notebook"))
+    return panel.get_by_role("textbox", name="Link to the app").input_value()
+
+
+def stop_sharing(lab: Page, panel: Locator, link: str) -> None:
+    """End it, at first without success."""
+    stop = panel.get_by_role("button", name=f"Stop sharing {PORT}")
+    with without(lab, "/freepool/apps/shares/"):
+        stop.click()
+        expect(panel).to_contain_text(FAILED)
+    expect(panel.get_by_role("textbox", name="Link to the app")).to_have_value(link)
+    stop.click()
+    expect(panel).to_contain_text("The link was revoked and does not work any more.")
+
+
+def test_an_app_is_opened_from_jupyterlab_shared_and_revoked(
     enter: Callable[..., Visitor], picture: Callable[..., None]
 ) -> None:
     ann, guest = enter(), enter(locale="zh-CN")
+    ann.expected.append("net::ERR_FAILED")
+    guest.expected.append(GONE)
     ann.stack.add_user(ann.user)
     ann.stack.run(ann.user)
     run_app(ann)
@@ -48,16 +94,9 @@ def test_an_app_is_opened_from_jupyterlab_shared_and_withdrawn(
     assert page.evaluate("window.opener") is None
     names = {cookie["name"] for cookie in ann.context.cookies(page.url)}
     assert names == {"freepool-app", "mine"}, "no cookie of the lab's or the hub's"
+    open_by_tile(ann, lab)
 
-    with ann.context.expect_page() as opened:
-        lab.locator(".jp-LauncherCard", has_text="Streamlit").click()
-    expect(opened.value.get_by_role("heading", name="An app")).to_be_visible()
-    expect(opened.value).to_have_url(f"http://p{PROGRAM_PORT}--{ann.user}.localhost:{ann.stack.port}/")
-    expect(lab.get_by_role("tab", name="Terminal 1")).to_be_visible()
-
-    panel.get_by_role("button", name=f"Share {PORT}").click()
-    expect(panel).to_contain_text(re.compile(rf"can use the app on port {PORT}, until .* no longer than this notebook"))
-    link = panel.get_by_role("textbox", name="Link to the app").input_value()
+    link = share(panel)
     picture(lab, "panel")
     theirs = guest.context.new_page()
     theirs.goto(link)
@@ -65,14 +104,18 @@ def test_an_app_is_opened_from_jupyterlab_shared_and_withdrawn(
     picture(theirs, "shared")
     theirs.get_by_role("button", name="打开应用").click()
     try_all(theirs)
+    theirs.evaluate("localStorage.left = 1")
 
-    guest.expected.append(GONE)
-    panel.get_by_role("button", name=f"Stop sharing {PORT}").click()
-    expect(panel).to_contain_text("The link does not work any more.")
+    stop_sharing(lab, panel, link)
     theirs.goto(link)
     expect(theirs.get_by_role("heading", name="此链接已失效")).to_be_visible()
     theirs.goto(page.url)
     expect(theirs).to_have_url(re.compile("/hub/login"))
+
+    theirs.goto(share(panel))
+    theirs.get_by_role("button", name="打开应用").click()
+    expect(theirs.get_by_role("heading", name="An app")).to_be_visible()
+    assert theirs.evaluate("localStorage.length") == 0, "what an earlier visit has stored is cleared"
 
 
 def test_the_address_with_a_token_for_other_programs_is_copied_and_ends_with_the_notebook(visitor: Visitor) -> None:
@@ -94,8 +137,8 @@ def test_the_address_with_a_token_for_other_programs_is_copied_and_ends_with_the
     assert stack.http.post(f"{url}freepool/program-token", headers=headers).status_code == 403, "no successor"
     for path in ("/hub/api/user", "/services/desk/api/state", "/services/desk/api/session"):
         assert stack.http.get(stack.url + path, headers=headers).status_code in (401, 403), path
-    panel.get_by_role("button", name="Withdraw all tokens").click()
-    expect(panel).to_contain_text("The tokens do not work any more.")
+    panel.get_by_role("button", name="Revoke all tokens").click()
+    expect(panel).to_contain_text("The tokens were revoked and do not work any more.")
     assert stack.http.get(f"{url}api/contents", headers=headers).status_code in (302, 403)
     url, headers = copied()
     stack.stop(visitor.user)

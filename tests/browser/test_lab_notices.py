@@ -86,9 +86,10 @@ def end_of(page: Page) -> Locator:
 
 
 def test_on_one_origin_an_app_is_on_a_path_for_its_owner_and_cannot_be_shared(lab: Lab, english: Page) -> None:
-    port = next(one for one in range(20_000, 30_000) if is_free(one))
+    port = free_port_that_somebody_could_choose()
     with subprocess.Popen([sys.executable, str(APP), str(port)]) as app:
         try:
+            eventually(lambda: not is_free(port), what="the app")
             link = english.locator("#freepool-panel").get_by_role("link", name=f"Open the app on port {port}")
             expect(link).to_be_visible()
             expect(english.locator("#freepool-panel")).to_contain_text(
@@ -100,17 +101,47 @@ def test_on_one_origin_an_app_is_on_a_path_for_its_owner_and_cannot_be_shared(la
             expect(opened.value.get_by_role("heading", name="An app")).to_be_visible()
             expect(opened.value).to_have_url(f"{lab.url}proxy/{port}/")
             opened.value.close()
+            ask_for_the_app(lab, port)
         finally:
-            url, body = f"{lab.url}proxy/{port}", b"x" * (5 << 20)
-            with httpx.Client(verify=NO_TLS) as client:
-                sent = client.post(f"{url}/upload", content=body)
-                evil = client.post(f"{url}/upload", content=b"x", headers={"Origin": "http://evil.example"})
-                xsrf = {"Cookie": "_xsrf=2|1", "X-XSRFToken": "2|1"}
-                share = client.post(f"{lab.url}freepool/apps/shares", json={"port": port, "hours": 8}, headers=xsrf)
-                other = client.get(f"{lab.url}proxy/80/")
             app.terminate()
-    assert (sent.status_code, sent.text) == (200, str(len(body)))
-    assert [answer.status_code for answer in (evil, share, other)] == [403, 403, 404]
+
+
+def ask_for_the_app(lab: Lab, port: int) -> None:
+    """What passes and what does not, also as behind a proxy that ends TLS and one that speaks plain HTTP."""
+    url, body = f"{lab.url}proxy/{port}", b"x" * (5 << 20)
+    behind_tls = {"X-Forwarded-Proto": "https,http"}
+    secure, plain, evil = (
+        {"Origin": origin}
+        for origin in (
+            lab.url.replace("http:", "https:").split("/user/")[0],
+            lab.url.split("/user/")[0],
+            "http://evil.x",
+        )
+    )
+    with httpx.Client(verify=NO_TLS) as client:
+        sent = client.post(f"{url}/upload", content=body)
+        assert (sent.status_code, sent.text) == (200, str(len(body)))
+        for headers, status in (
+            (plain, 200),
+            (secure, 403),
+            (behind_tls | secure, 200),
+            (behind_tls | plain, 403),
+            (evil, 403),
+            (behind_tls | evil, 403),
+        ):
+            assert client.post(f"{url}/upload", content=b"x", headers=headers).status_code == status, headers
+        seen = client.get(f"{url}/seen", headers=behind_tls | {"X-Forwarded-For": "192.0.2.1"}).json()["headers"]
+        assert (seen["X-Forwarded-Proto"], "X-Forwarded-For" in seen) == ("https", False)
+        xsrf = {"Cookie": "_xsrf=2|1", "X-XSRFToken": "2|1"}
+        share = client.post(f"{lab.url}freepool/apps/shares", json={"port": port, "hours": 8}, headers=xsrf)
+        assert share.status_code == 403
+        assert client.get(f"{lab.url}proxy/80/").status_code == 404
+
+
+def free_port_that_somebody_could_choose() -> int:
+    """One outside the range from which the kernel gives ports to programs that ask for any: only such are listed."""
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    return next(one for one in range(10_000, 65_536) if not first <= one <= last and is_free(one))
 
 
 def is_free(port: int) -> bool:

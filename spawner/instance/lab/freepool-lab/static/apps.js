@@ -43,7 +43,7 @@ export class Apps {
    * @param {string} method
    * @param {string} path
    * @param {object} [body]
-   * @returns {Promise<any>} null where there is no answer to use
+   * @returns {Promise<any>} false where it is refused, null where there is no answer
    */
   async call(method, path, body) {
     try {
@@ -86,7 +86,7 @@ export class Apps {
     const { t } = this;
     const time = t.at(until * 1000, this.connection.now());
     return h("p", { class: "freepool-app" }, t.say("app_shared", { port, time, n: connections }), " ",
-      h("button", { type: "button", class: "freepool-link", click: () => this.withdraw(id) }, t.say("app_withdraw", { port })));
+      h("button", { type: "button", class: "freepool-link", click: () => this.revoke(id) }, t.say("app_revoke", { port })));
   }
 
   /** @param {number} port */
@@ -115,11 +115,12 @@ export class Apps {
   }
 
   /** @param {string} id */
-  async withdraw(id) {
-    await this.call("DELETE", `apps/shares/${id}`);
-    this.made.replaceChildren();
-    setText(this.hint, this.t.say("app_withdrawn"));
+  async revoke(id) {
+    const done = await this.call("DELETE", `apps/shares/${id}`);
     await this.look();
+    const isGone = done || !this.state?.shares.some((share) => share.id === id); // it may have expired before
+    if (isGone) this.made.replaceChildren();
+    setText(this.hint, this.t.say(isGone ? "app_revoked" : "failed"));
   }
 
   /**
@@ -141,8 +142,9 @@ export class Apps {
     // Now, while the browser knows that somebody has clicked.
     const page = window.open("about:blank", "_blank");
     const started = await this.call("POST", `apps/tools/${id}`, {});
+    setText(this.hint, started ? "" : this.t.say("failed"));
     if (!started) {
-      page?.close();
+      if (page) page.document.body.textContent = this.t.say("failed");
       return;
     }
     if (page) {

@@ -14,7 +14,7 @@ export class Programs {
     this.t = t;
     this.hint = h("p", { role: "status" });
     this.text = /** @type {HTMLInputElement} */ (h("input", { type: "text", readonly: true, hidden: true, class: "jp-mod-styled", "aria-label": t.say("program_address") }));
-    this.end = h("button", { type: "button", hidden: true, class: "freepool-link", click: () => this.withdraw() }, t.say("program_withdraw"));
+    this.end = h("button", { type: "button", hidden: true, class: "freepool-link", click: () => this.revoke() }, t.say("program_revoke"));
     this.node = h("section", {}, h("h3", {}, t.say("programs")),
       h("button", { type: "button", class: "jp-mod-styled", click: () => this.make() }, t.say("program_copy")),
       this.text, this.hint, this.end);
@@ -38,9 +38,9 @@ export class Programs {
     setText(this.hint, `${t.say(isCopied ? "copied" : "copy_by_hand")} ${t.say("program_until", { time })}`);
   }
 
-  async withdraw() {
+  async revoke() {
     const done = await this.apps.call("DELETE", "program-token");
-    setText(this.hint, this.t.say(done ? "program_withdrawn" : "failed"));
+    setText(this.hint, this.t.say(done ? "program_revoked" : "failed"));
     this.end.hidden = this.text.hidden = Boolean(done);
   }
 }
