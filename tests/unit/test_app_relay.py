@@ -7,11 +7,13 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
@@ -182,7 +184,41 @@ async def test_an_answer_before_the_end_of_an_upload_is_passed_on() -> None:
         assert answer.startswith("HTTP/1.1 413 ")
 
 
-async def test_an_upload_of_which_an_app_takes_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+class Gone:
+    """An app's stream that takes a request's head, refuses its body, and answers only then."""
+
+    def __init__(self) -> None:
+        self.taken, self.has_refused = list[bytes](), asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        if self.taken:
+            self.has_refused.set()
+            raise StreamClosedError
+        self.taken.append(data)
+
+    async def read_until(self, *_: Any, **__: Any) -> bytes:
+        await self.has_refused.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # until the other direction has ended
+        return b"HTTP/1.1 413 Content Too Large\r\n\r\n"
+
+    async def read_bytes(self, *_: Any, **__: Any) -> bytes:
+        raise StreamClosedError
+
+
+async def test_an_answer_is_passed_on_although_the_app_takes_no_more() -> None:
+    written: list[bytes] = []
+    client = SimpleNamespace(read_bytes=AsyncMock(return_value=b"x"), write=AsyncMock(side_effect=written.append))
+    client.closed = lambda: False
+    theirs: Any = Gone()
+    await relay.relay(client, theirs, b"head", tell=lambda _: None, hide=(), failure=b"")
+    assert theirs.taken == [b"head"]
+    assert b"".join(written).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_an_upload_of_which_an_app_takes_nothing_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A client that has left is not noticed while the app reads nothing."""
     monkeypatch.setattr(relay, "WRITE_SECONDS", 0.2)
     async with serving(reads_nothing) as served:
@@ -190,6 +226,7 @@ async def test_an_upload_of_which_an_app_takes_nothing_ends(monkeypatch: pytest.
         await until(lambda: served.apps.connections)
         writer.write(b"x" * (64 << 20))
         await until(lambda: not served.apps.connections)
+    assert not caplog.records, caplog.text
 
 
 # --- who is let in ---------------------------------------------------------------------------------------------------

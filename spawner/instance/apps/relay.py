@@ -237,7 +237,7 @@ async def relay(
     `tell` gets what the client sends. `failure`: the whole answer for the client where the app's is no HTTP.
     """
     with contextlib.suppress(StreamClosedError):  # then there is no answer, either
-        await theirs.write(head)
+        await _write(theirs, head)
     sending = asyncio.create_task(_send(ours, theirs, tell))
     receiving = asyncio.create_task(_receive(theirs, ours, hide=hide, failure=failure))
     try:
@@ -260,7 +260,7 @@ async def _send(ours: IOStream, theirs: IOStream, tell: Any) -> None:
         while True:
             chunk = await ours.read_bytes(CHUNK, partial=True)
             tell(chunk)
-            await asyncio.wait_for(theirs.write(chunk), WRITE_SECONDS)
+            await _write(theirs, chunk, seconds=WRITE_SECONDS)
 
 
 async def _receive(theirs: IOStream, ours: IOStream, *, hide: tuple[str, ...], failure: bytes) -> None:
@@ -273,9 +273,17 @@ async def _receive(theirs: IOStream, ours: IOStream, *, hide: tuple[str, ...], f
     except (StreamClosedError, ValueError, HTTPInputError):  # it is no HTTP
         answer = failure
     with contextlib.suppress(StreamClosedError):
-        await ours.write(answer)
+        await _write(ours, answer)
         while answer is not failure:
-            await ours.write(await theirs.read_bytes(CHUNK, partial=True))
+            await _write(ours, await theirs.read_bytes(CHUNK, partial=True))
+
+
+async def _write(stream: IOStream, data: bytes, *, seconds: float | None = None) -> None:
+    """Raises `TimeoutError` where it took longer. Tornado logs an error where the future of a write is cancelled."""
+    done, _ = await asyncio.wait({asyncio.ensure_future(stream.write(data))}, timeout=seconds)
+    if not done:
+        raise TimeoutError
+    done.pop().result()
 
 
 def _failure(page: bytes, *, with_body: bool) -> bytes:
