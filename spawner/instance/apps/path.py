@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote, unquote_plus, urlsplit
 
 from jupyter_server.utils import url_path_join
-from jupyterhub.utils import get_browser_protocol
 from tornado.web import HTTPError
 
 from spawner.instance.apps.heads import forwarded, is_of_proxies, is_the_apps
@@ -57,6 +56,8 @@ def own_origin(rules: Rules, request: Any) -> str:
 
     Tornado's `request.protocol` is that of the last proxy's hop: `X-Forwarded-Proto: https,http` makes it http.
     """
+    from jupyterhub.utils import get_browser_protocol  # noqa: PLC0415  (importing the agent must not load it)
+
     return rules.lab_origin or f"{get_browser_protocol(request)}://{request.host}"
 
 
