@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from spawner.instance import desk_key
-from spawner.instance.apps import path
+from spawner.instance.apps import package
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.examples import lay_out
 from spawner.instance.execution import settings as execution
@@ -120,7 +120,7 @@ def preload() -> None:
     """Import what the server needs before the claim arrives."""
     gc.disable()  # it would look through what the imports make again and again, and find nothing
     import_single_user()
-    optional = (*(execution.MODULES if execution.is_installed() else ()), *path.modules())
+    optional = (*(execution.MODULES if execution.is_installed() else ()), *package.modules())
     for name in (*PRELOADED, *optional):
         importlib.import_module(name)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS

@@ -6,7 +6,6 @@ is opened here goes on to its host.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote_plus, urlsplit
@@ -15,27 +14,17 @@ from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError
 
 from spawner.instance.apps.heads import forwarded, is_of_proxies, is_the_apps
+from spawner.instance.apps.package import is_installed
 from spawner.instance.apps.rules import Rules
 from spawner.instance.apps.same_origin import is_navigation, is_websocket, may_pass
 from spawner.instance.apps.state import SETTING, Apps
 from spawner.instance.apps.use import changes_something
 
-PACKAGE = "jupyter_server_proxy"
 ROUTES = ((r"proxy/(\d+)(/.*|)", False), (r"proxy/absolute/(\d+)(/.*|)", True))
 """As jupyter-server-proxy has them. Its routes to other hosts are left out."""
 BROWSER = "owner"
 TOKEN = "token"  # noqa: S105  (a name)
 """The parameter of an address in which JupyterHub and Freepool take tokens of websockets."""
-
-
-def is_installed() -> bool:
-    """Whether the image has it."""
-    return importlib.util.find_spec(PACKAGE) is not None
-
-
-def modules() -> tuple[str, ...]:
-    """What is worth importing before a user comes."""
-    return (f"{PACKAGE}.handlers",) if is_installed() else ()
 
 
 def without_sign_in(headers: Mapping[str, str], *, by_token: bool) -> dict[str, str]:
