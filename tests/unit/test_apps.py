@@ -298,7 +298,9 @@ SOCKETS = [
 
 def test_tools_are_offered_where_they_are_installed() -> None:
     def ids(*programs: str, modules: bool = True, has_hosts: bool = True) -> list[str]:
-        found = tools.installed(lambda name: name if name in programs else None, lambda _: modules, has_hosts=has_hosts)
+        found = tools.installed(
+            lambda name: name if name in programs else None, lambda *_: modules, has_hosts=has_hosts
+        )
         return [tool.id for tool in found]
 
     every = ("swift", "evalscope", "tensorboard", "gradio", "streamlit", "vllm")
@@ -306,8 +308,24 @@ def test_tools_are_offered_where_they_are_installed() -> None:
     assert ids(*every) == list(every)
     assert "evalscope" not in ids(*every, has_hosts=False), "its page uses absolute paths"
     assert "swift" not in ids("swift", modules=False), "its page needs gradio"
-    assert tools.has_module("pytest")
-    assert not tools.has_module("no_such_module")
+    pytest_here = str(Path(sys.executable).with_name("pytest"))
+    assert tools.has_module(pytest_here, "pytest")
+    assert not tools.has_module(pytest_here, "no_such_module")
+
+
+def test_a_tool_of_another_environment_runs_on_its_python_and_has_its_packages(tmp_path: Path) -> None:
+    python, program = tmp_path / "tools/bin/python", tmp_path / "tools/bin/gradio"
+    (tmp_path / "tools/lib/python3.11/site-packages/gradio").mkdir(parents=True)
+    program.parent.mkdir()
+    program.write_text(f"#!{python}\nimport sys\n")
+    (tmp_path / "gradio").symlink_to(program)
+    linked = str(tmp_path / "gradio")
+    assert tools.has_module(linked, "gradio")
+    assert not tools.has_module(linked, "pytest"), "Jupyter's packages are not the tool's"
+    gradio = next(tool for tool in tools.TOOLS if tool.id == "gradio")
+    line = tools.command(gradio, port=7860, root=tmp_path, prefix="", program=linked)
+    assert line == f"{python} gradio_app.py"
+    assert tools.command(gradio, port=7860, root=tmp_path, prefix="") == f"{Path(sys.executable).name} gradio_app.py"
 
 
 def test_apps_on_a_path_know_it_and_apps_on_a_host_know_none(tmp_path: Path) -> None:

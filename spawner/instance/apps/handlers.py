@@ -145,7 +145,9 @@ class ToolHandler(_AppsHandler):
         port, terminal = self.port(tool.port), None
         if not ports.is_listening(port):
             tools.lay_out(tool, self.root)
-            line = tools.command(tool, port=port, root=self.root, prefix=self.prefix)
+            line = tools.command(
+                tool, port=port, root=self.root, prefix=self.prefix, program=shutil.which(tool.program) or ""
+            )
             shell = [SHELL, "-c", f"echo {shlex.quote('$ ' + line)}; {line}; exec {SHELL}"]
             terminal = manager.create(shell_command=shell, cwd=str(self.root))["name"]
         self.set_status(201)

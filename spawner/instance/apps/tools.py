@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import site
 import sys
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ADDRESS = "127.0.0.1"
+MOST_PATH = 4096
+PACKAGES = "lib/python3*/site-packages"
 GRADIO_APP = '''"""A page for your model. Change it and start it again: python gradio_app.py"""
 
 import gradio as gr
@@ -32,9 +35,9 @@ st.write(text[::-1])  # your model
 
 @dataclass(frozen=True)
 class Tool:
-    """`program` is looked for on the PATH, and `modules` where Python finds packages.
+    """`program` is looked for on the PATH, and `modules` in the environment that it belongs to.
 
-    In `command` stand `{port}`, `{root}`, `{prefix}` and `{python}`.
+    In `command` stand `{port}`, `{root}`, `{prefix}` and `{python}`, the interpreter of that environment.
     `prefix` of an app on a host of its own is empty, else the path at which it is. `sees_prefix`: the app is asked with
     it. `page`: the path of its page. `file` and `text`: what it runs, made where it is missing.
     """
@@ -112,25 +115,41 @@ def variables(prefix: str) -> dict[str, str]:
     return always | ({"GRADIO_ROOT_PATH": prefix.replace("{port}", str(gradio))} if prefix else {})
 
 
-def installed(which: Callable[[str], str | None], has_module: Callable[[str], bool], *, has_hosts: bool) -> list[Tool]:
-    """The tools that can be started here."""
-    return [
-        tool
-        for tool in TOOLS
-        if which(tool.program) and all(map(has_module, tool.modules)) and (has_hosts or not tool.needs_host)
-    ]
+def installed(
+    which: Callable[[str], str | None], has_module: Callable[[str, str], bool], *, has_hosts: bool
+) -> list[Tool]:
+    """The tools that can be started here. `has_module`: whether a program, by its path, finds a module."""
+    found = []
+    for tool in TOOLS:
+        program = which(tool.program)
+        if program and all(has_module(program, name) for name in tool.modules) and (has_hosts or not tool.needs_host):
+            found.append(tool)
+    return found
 
 
-def has_module(name: str) -> bool:
-    """Whether kernels would find a package: Jupyter's own Python does not look where users install."""
-    paths = [*sys.path, site.getusersitepackages()]
-    return any((Path(path) / name).is_dir() for path in paths if path)
+def interpreter(program: str) -> Path:
+    """The Python that runs a script: of its first line, else Jupyter's own."""
+    with contextlib.suppress(OSError), Path(program).open("rb") as file:
+        first = file.readline(MOST_PATH).decode(errors="replace").strip()
+        if first.startswith("#!/") and "python" in Path(first[2:].split()[0]).name:
+            return Path(first[2:].split()[0])
+    return Path(sys.executable)
 
 
-def command(tool: Tool, *, port: int, root: Path, prefix: str) -> str:
-    """The command of a shell."""
+def has_module(program: str, name: str) -> bool:
+    """Whether a program would find a package: in its own environment, or where users install for Jupyter's Python."""
+    python = interpreter(program)
+    own = python.parent.parent
+    places = [Path(path) for path in sys.path if path] if own == Path(sys.prefix) else [*own.glob(PACKAGES)]
+    return any((place / name).is_dir() for place in (*places, Path(site.getusersitepackages())))
+
+
+def command(tool: Tool, *, port: int, root: Path, prefix: str, program: str = "") -> str:
+    """The command of a shell. `program`: the path of the tool's program."""
+    python = interpreter(program)
+    name = python.name if python.parent.parent == Path(sys.prefix) else shlex.quote(str(python))
     known = prefix.replace("{port}", str(port))
-    given = {"port": str(port), "root": shlex.quote(str(root)), "prefix": known, "python": Path(sys.executable).name}
+    given = {"port": str(port), "root": shlex.quote(str(root)), "prefix": known, "python": name}
     return tool.command.format(**given)
 
 
