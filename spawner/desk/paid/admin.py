@@ -42,7 +42,7 @@ class PaidAdminHandler(AdminHandler, PaidHandler):
             clouds=[
                 CloudView(
                     id=provider.id,
-                    title=provider.title,
+                    title=self.title(provider.id),
                     regions=list(self.paid.regions.get(provider.id, ())),
                     linkable=self.parts.proof is not None and Capability.PROOF in provider.capabilities,
                 )

@@ -39,7 +39,7 @@ class Shoot:
 
     def name(self, role: str) -> str:
         """A user's name as it would be: other people in each language."""
-        names = {"ann": "lin", "bob": "wang", "carol": "chen", "admin": "zhao"}
+        names = {"ann": "lin", "bob": "wang", "carol": "chen", "erin": "sun", "admin": "zhao"}
         return role if self.language == "en" else names[role]
 
     @contextmanager

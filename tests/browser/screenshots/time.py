@@ -28,8 +28,8 @@ EXTEND = "[data-action=extend]"
 
 
 def shoot_time(shoot: Shoot) -> None:
-    """The whole story, on the home page and in JupyterLab."""
-    with shoot.visitor("ann", color_scheme=KEPT[shoot.language]) as ann:
+    """The whole story, on the home page and in JupyterLab, of a user who has used no hours in another story."""
+    with shoot.visitor("erin", color_scheme=KEPT[shoot.language]) as ann:
         ann.open_desk().close()
         keep, _ = ann.visit("/services/desk/keep")
         keep.locator("button[name=wanted][value=yes]").click()

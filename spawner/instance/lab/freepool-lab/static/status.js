@@ -68,7 +68,7 @@ export class StatusItem {
     if (disk?.used && disk.limit && disk.used / disk.limit > FULL) {
       parts.push(`${t.say("disk")} ${t.say("used", { used: t.size(disk.used), limit: t.size(disk.limit) })}`);
     }
-    if (typeof cpu?.percent === "number") parts.push(`${t.say("cpu")} ${Math.round(cpu.percent)} %`);
+    if (typeof cpu?.percent === "number") parts.push(`${t.say("cpu")} ${Math.round(cpu.percent)}%`);
     return parts.join(" · ");
   }
 }
