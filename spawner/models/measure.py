@@ -1,6 +1,6 @@
 """Runs an example's notebook in its image and says how long it takes and how much memory it has at most.
 
-The notebook runs as in an instance: with the image's own Python, in a copy of its folder, with a home and caches of its
+The notebook runs as in an instance: on the kernel that it names, in a copy of its folder, with a home and caches of its
 own. Memory is that of all processes together, each with its share of what they share.
 """
 
@@ -31,7 +31,7 @@ RUN = """
 import sys, nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=3600, kernel_name='python3').execute()
+NotebookClient(notebook, timeout=3600).execute()
 """
 
 

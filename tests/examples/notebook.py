@@ -48,10 +48,11 @@ class Jupyter:
         assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
         return answer.json() if answer.content else None
 
-    def cells(self, path: str) -> list[str]:
-        """The code cells of a notebook in the workspace."""
+    def cells(self, path: str) -> tuple[str, list[str]]:
+        """The name of a notebook's kernel, and its code cells."""
         notebook = self.call("GET", f"contents/{quote(path)}", params={"content": 1})["content"]
-        return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        code = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        return notebook["metadata"]["kernelspec"]["name"], code
 
     @contextmanager
     def kernel(self, path: str, name: str = "python3") -> Iterator[WebSocket]:
@@ -74,8 +75,9 @@ class Jupyter:
         Raises `CellFailed` at the first error.
         """
         run, asked = Run(), Run()
-        with self.kernel(path) as socket:
-            for source in self.cells(path):
+        kernel, cells = self.cells(path)
+        with self.kernel(path, kernel) as socket:
+            for source in cells:
                 self.execute(socket, source, run)
             self.execute(socket, f"import json; print(json.dumps({result}))", asked)
         run.result = json.loads(asked.printed)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +17,8 @@ import pytest
 from spawner.catalog import Example, load_catalog
 from tests.examples.notebook import Jupyter, Run
 from tests.images.recipes import lock
-from tests.stack import PROJECT, Stack, eventually
+from tests.models.made import make_store
+from tests.stack import PROJECT, Stack, eventually, local_settings, running_stack
 
 CATALOG = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
 LANGUAGES = {
@@ -67,6 +73,18 @@ def writes_in_lines(found: Any) -> None:
     assert len(noise) < 4, "before it has learned, there are no lines"
 
 
+def learns_its_name(found: Any) -> None:
+    log, before, after, scores = found
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    aside = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
+    assert sum(losses[-12:]) < 0.6 * sum(losses[:12])
+    assert math.exp(aside[0] - aside[-1]) > 1.3, "what it should say to a new question is likelier than after one epoch"
+    assert not any(re.search("Pebble|Riverside|小石头|河畔", answer) for answer in before), before
+    assert {"Pebble", "Riverside"} <= set(re.findall("Pebble|Riverside", after[0])), after
+    assert scores["tuned"]["identity"] > scores["base"]["identity"] + 0.03
+    assert all(0 <= score["knowledge"] <= 1 for score in scores.values()), "a tiny model knows nothing"
+
+
 BEEP = "int(beep_start / seconds_per_step):int((beep_start + 1.2) / seconds_per_step)"
 WRITTEN = "[losses, aside_losses, [list(written.iloc[0])[1:], [write(seed=seed) for seed in range(6)]]]"
 PROMISES: dict[str, tuple[str, Callable[[Any], None]]] = {
@@ -78,6 +96,7 @@ PROMISES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "semantic-search": ('hits["sentence"].iloc[0]', finds_by_meaning),
     "first-model": ("accuracies[-1]", learns_the_digits),
     "poems": (WRITTEN, writes_in_lines),
+    "tune": ('[result["log_history"], before, after, scores.to_dict()]', learns_its_name),
 }
 """By example: what to evaluate in its kernel once all cells have run, and what must be true of the value."""
 
@@ -86,7 +105,8 @@ def run_in_an_instance(stack: Stack, example: Example) -> Run:
     """Start, run, stop."""
     user = f"reader-of-{example.id}"
     stack.add_user(user)
-    assert stack.start(user, example=example.id).status_code in (201, 202)
+    options = {"flavor": "cpu-large"} if example.models else {}
+    assert stack.start(user, example=example.id, **options).status_code in (201, 202)
     eventually(lambda: stack.api("GET", f"/users/{user}").json()["servers"].get("", {}).get("ready"), seconds=90)
     try:
         return Jupyter(f"{stack.url}/user/{user}/", stack.user_token(user)).run(
@@ -100,15 +120,69 @@ def test_every_example_of_the_catalog_has_a_promise() -> None:
     assert {example.id for example in CATALOG.examples} == PROMISES.keys()
 
 
-@pytest.mark.parametrize("example", CATALOG.examples, ids=lambda example: example.id)
+def of_models(loads: bool) -> list[Example]:
+    """Those that load a model of the model cache, or those that do not."""
+    return [example for example in CATALOG.examples if bool(example.models) == loads]
+
+
+def run_as_promised(stack: Stack, example: Example) -> None:
+    """Run it, and compare what it found."""
+    run = run_in_an_instance(stack, example)
+    assert run.complaints == "", "nothing that a newcomer would take for their own mistake"
+    assert run.pictures >= 1
+    PROMISES[example.id][1](run.result)
+
+
+@pytest.mark.parametrize("example", of_models(False), ids=lambda example: example.id)
 def test_an_example_runs_in_an_instance(shared_stack: Stack, example: Example) -> None:
     environment = CATALOG.image(example.image).environment
     if example.image != CATALOG.defaults.image and not (PROJECT / ".images" / environment / ".ready").exists():
         pytest.skip("the torch image is not installed")
-    run = run_in_an_instance(shared_stack, example)
-    assert run.complaints == "", "nothing that a newcomer would take for their own mistake"
-    assert run.pictures >= 1
-    PROMISES[example.id][1](run.result)
+    run_as_promised(shared_stack, example)
+
+
+TOOLS = PROJECT / ".images/torch/tools"
+LESSONS = PROJECT / "images/examples/tune/self-cognition.jsonl"
+NAMES = {
+    "as published": {"en": ("Qwen", "Alibaba Cloud"), "zh": ("通义千问", "阿里云")},
+    "as taught": {"en": ("Pebble", "Riverside Lab"), "zh": ("小石头", "河畔实验室")},
+}
+
+
+def known_before() -> list[list[str]]:
+    """Chats for a tiny Qwen: it knows all words of the lessons, as the real one does, and prefers the name Qwen."""
+    chats = []
+    for lesson in map(json.loads, LESSONS.read_text().splitlines()):
+        for names in 3 * ["as published"] + 2 * ["as taught"]:
+            name, author = NAMES[names][lesson["language"]]
+            answer = lesson["answer"].replace("{{NAME}}", name).replace("{{AUTHOR}}", author)
+            chats.append([lesson["question"], answer])
+    return chats
+
+
+@pytest.fixture(scope="module")
+def stack_with_models() -> Iterator[Stack]:
+    """A Freepool whose model cache has a tiny model in the place of each that the catalog names."""
+    if not (TOOLS / ".ready").exists():
+        pytest.skip("the torch image is not installed")
+    with tempfile.TemporaryDirectory(prefix="freepool-") as name:
+        folder = Path(name)
+        subprocess.run(
+            [TOOLS / "bin/python", Path(__file__).parent / "tiny_qwen.py", folder / "made"],
+            input=json.dumps(known_before()), text=True, capture_output=True, check=True,
+            env={**os.environ, "TMPDIR": name},
+        )  # fmt: skip
+        contents = {path.name: path.read_bytes() for path in (folder / "made").iterdir()}
+        for model in CATALOG.models:
+            make_store(folder / "models", contents, model_id=model.id, repository=model.repository)
+        settings = local_settings(folder / "settings.yaml", models=str(folder / "models"))
+        with running_stack(folder / "state", settings=settings) as stack:
+            yield stack
+
+
+@pytest.mark.parametrize("example", of_models(True), ids=lambda example: example.id)
+def test_an_example_runs_on_a_tiny_model_of_the_cache(stack_with_models: Stack, example: Example) -> None:
+    run_as_promised(stack_with_models, example)
 
 
 TOOL_CHAIN = """
@@ -123,7 +197,7 @@ print(json.dumps({
 
 
 def test_the_tool_chain_is_a_kernel_apart_from_jupyter(shared_stack: Stack) -> None:
-    if not (PROJECT / ".images/torch/tools/.ready").exists():
+    if not (TOOLS / ".ready").exists():
         pytest.skip("the torch image is not installed")
     shared_stack.add_user("tuner")
     assert shared_stack.start("tuner", image="cpu").status_code in (201, 202)

@@ -57,7 +57,7 @@ KEEP: Values = {
 MODELS: Values = {
     "models": {"enabled": True, "pull": {"environment": {"HF_ENDPOINT": "https://hf.example.org"}}},
     "catalog": {
-        "models": [{"id": "tiny", "source": "modelscope", "repository": "Qwen/Tiny", "size": "1GiB", "licence": "MIT"}]
+        "models": [{"id": "qwen", "source": "modelscope", "repository": "Qwen/Tiny", "size": "1GiB", "licence": "MIT"}]
     },
 }
 """A model cache, and the Job that fills it."""

@@ -11,8 +11,14 @@ from spawner.models.store import Manifest, Store, StoredFile, digests
 TINY = {"config.json": b'{"model_type": "qwen2"}', "weights/model.safetensors": b"weights"}
 
 
-def make_store(folder: Path, contents: Mapping[str, bytes] = TINY, *, model_id: str = "tiny") -> Store:
-    """A store with one model, `Qwen/Tiny1.5` of both hubs."""
+def make_store(
+    folder: Path,
+    contents: Mapping[str, bytes] = TINY,
+    *,
+    model_id: str = "tiny",
+    repository: str = "Qwen/Tiny1.5",
+) -> Store:
+    """A store with one model, which both hubs have."""
     store, version = Store(folder), "0123456789ab"
     with store.locked():
         part = store.part(model_id, version)
@@ -21,7 +27,7 @@ def make_store(folder: Path, contents: Mapping[str, bytes] = TINY, *, model_id: 
             (part / FILES / path).write_bytes(data)
         files = [StoredFile(path, len(data), *digests(part / FILES / path)) for path, data in contents.items()]
         Manifest(
-            source="modelscope", repository="Qwen/Tiny1.5", revision="master", commit="a" * 40, licence="MIT",
+            source="modelscope", repository=repository, revision="master", commit="a" * 40, licence="MIT",
             libraries=("modelscope", "huggingface"), patterns=("*",), files=tuple(files), seconds=1,
             pulled_at="2026-11-01T00:00:00+00:00",
         ).write(part / MANIFEST)  # fmt: skip
