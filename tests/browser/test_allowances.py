@@ -115,7 +115,7 @@ def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one stor
     expect(card).to_contain_text(LEFT["none"][language])
     expect(card).to_contain_text(say("Less than 5 minutes of your hours are left this week"))
     cpu = {"en": "CPU", "zh-CN": "CPU 基础型"}[language]
-    instead = say("Free without a weekly limit: {titles}.", titles=cpu)
+    instead = say("No weekly limit: {titles}.", titles=cpu)
     expect(desk.get_by_role("main")).to_contain_text(instead)
     expect(button(desk, say("Start"))).to_have_attribute("aria-disabled", "true")  # the choice stays
     look(desk, "used up")

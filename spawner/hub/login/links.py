@@ -40,7 +40,7 @@ LOGIN_PAGE = (
         "在终端中运行，集群上则在 hub 的 pod 中运行。",
     )
     + "</p><p class='hint'>"
-    + in_both("You then stay signed in in this browser for some days.", "打开链接后，此浏览器会在数天内保持登录。")
+    + in_both("This browser then stays signed in for some days.", "打开链接后，此浏览器会在数天内保持登录。")
     + "</p>"
 )
 
