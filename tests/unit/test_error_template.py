@@ -17,11 +17,17 @@ DESK = "/services/desk/"
 
 def page(refusal: Refusal) -> str:
     exception = SpawnRefused(refusal)
+    return render(
+        status_code=refusal.status,
+        exception=exception,
+        message=exception.jupyterhub_message,
+        message_html=exception.jupyterhub_html_message,
+    )
+
+
+def render(**given: Any) -> str:
     values: dict[str, Any] = {
-        "status_code": refusal.status,
-        "exception": exception,
-        "message": exception.jupyterhub_message,
-        "message_html": exception.jupyterhub_html_message,
+        **given,
         "t": lambda text, **_: text,
         "desk": DESK,
         "languages": [],
@@ -46,3 +52,12 @@ def test_any_other_refusal_is_said_and_can_be_reported() -> None:
     assert "What: 503 All of it is &lt;in use&gt;. Wait." in shown
     assert 'href="mailto:ops@example.org"' in shown
     assert "<in use>" not in shown
+
+
+def test_jupyterhubs_advice_to_restart_a_server_is_not_shown_where_the_platform_is_away() -> None:
+    """Its page of the proxy's errors has a sentence of its own, and no exception."""
+    shown = render(status_code=503, status_message="Service Unavailable", message_html="Try <a href='/hub'>the hub</a>")
+    assert "the hub</a>" not in shown
+    assert "The platform is not responding right now." in shown
+    refused = page(Refusal("No room.", next_step="Wait."))
+    assert "No room." in refused
