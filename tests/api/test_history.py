@@ -104,7 +104,7 @@ def test_a_run_says_why_it_ended_and_what_it_used(caller: Caller, runs: list[str
         "class": "gpu", "class_title": "GPU", "weight": 1.0, "charged_seconds": 1800, "refunded_seconds": 1800,
         "held_seconds": 0, "refund_reasons": ["平台故障"],
     }  # fmt: skip
-    assert (stopped["reason_text"], stopped["use"]["refunded_seconds"]) == ("你已停止", 0)
+    assert (stopped["reason_text"], stopped["use"]["refunded_seconds"]) == ("由你停止", 0)
     (grant,) = caller.get("api/history/hours").json()["grants"]
     assert (grant["class"], grant["seconds"], grant["by"], grant["reason"]) == ("gpu", 7200, "root", HOSTILE)
 

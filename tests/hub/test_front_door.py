@@ -180,7 +180,7 @@ def test_anonymous_requests_do_not_fill_the_disk(stack: Stack) -> None:
         for number in range(3):
             crowd.submit(flood, number)
         try:
-            eventually(turned_over, seconds=30, what="the logs' turn")
+            eventually(turned_over, seconds=90, what="the logs' turn")
             mark = f"mark{os.urandom(4).hex()}"
             stack.http.get(f"{stack.url}/hub/{mark}")
             eventually(lambda: mark in stack.log("hub") + (logs / "hub.log.1").read_text(), what="the log goes on")
