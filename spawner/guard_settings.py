@@ -17,7 +17,7 @@ class GuardSettings(BaseModel):
     )
     busy_minutes: float = Field(default=120, gt=0, le=1440, description="…for so long…")
     away_minutes: float = Field(
-        default=60, ge=0, description="…while JupyterHub has seen nobody use it for so long. 0: even while it is used."
+        default=60, ge=0, description="…while JupyterHub has seen nobody use it for so long. 0: also while it is used."
     )
     names: tuple[str, ...] = Field(default=(), description="More names of programs that are noted, on one machine.")
     ports: tuple[int, ...] = Field(default=(), description="More ports that are noted, on one machine.")

@@ -19,7 +19,7 @@ export class AppHosts {
   #notebooks = new Map();
   #domain;
 
-  /** @param {string} host the hub's, below which notebooks have theirs; empty: there are no hosts of apps */
+  /** @param {string} host the hub's host name; notebooks and apps have subdomains of it. Empty: apps have no hosts */
   constructor(host) {
     this.#domain = host ? `.${host}` : "";
   }

@@ -93,7 +93,7 @@ def _terminals(settings: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _serving(settings: dict[str, Any]) -> set[str]:
-    """Ids of the processes of apps that somebody has opened."""
+    """Process ids of apps that were opened in a browser."""
     apps = settings.get("freepool_apps")  # `apps.state`
     return serving(apps.opened) if apps is not None and apps.opened and _terminals(settings) else set()
 
@@ -101,7 +101,7 @@ def _serving(settings: dict[str, Any]) -> set[str]:
 def _terminal(name: str, terminal: Any, apps: Collection[str] = ()) -> dict[str, Any]:
     """`children`: programs that its shell has started and waits for, or that run beside it.
 
-    Not those that serve an app: one that nobody uses still takes some processor time. Use of an app is input.
+    Processes of apps are left out: an unused app takes processor time, too. Its use counts as input.
     """
     pid = getattr(getattr(terminal, "ptyproc", None), "pid", None)
     children = [] if pid is None else [one for one in _children(int(pid)) if one not in apps]

@@ -25,7 +25,7 @@ class Listener:
 
 
 def chosen_listeners(proc: Path = PROC) -> list[Listener]:
-    """Those whose port somebody has chosen. Programs that ask for any port, as kernels do, get one of a range."""
+    """Listeners outside the range of ephemeral ports, which kernels and others get when they ask for any port."""
     with contextlib.suppress(OSError, ValueError):
         first, last = map(int, (proc / "sys/net/ipv4/ip_local_port_range").read_text().split())
         return [one for one in listeners(proc) if not first <= one.port <= last]

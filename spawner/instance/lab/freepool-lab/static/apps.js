@@ -24,7 +24,7 @@ export class Apps {
     this.list = h("div", {});
     this.made = h("div", {});
     this.shares = h("div", {});
-    this.port = /** @type {HTMLInputElement} */ (h("input", { type: "number", class: "jp-mod-styled", ...PORTS, "aria-label": t.say("app_port") }));
+    this.port = /** @type {HTMLInputElement} */ (h("input", { type: "number", class: "jp-mod-styled", ...PORTS, "aria-label": t.say("app_port"), placeholder: t.say("app_port") }));
     this.other = h("form", { class: "freepool-port", submit: (event) => this.#openOther(event) },
       this.port, h("button", { class: "jp-mod-styled" }, t.say("app_open_port")));
     this.node = h("section", { hidden: true }, h("h3", {}, t.say("apps")),
