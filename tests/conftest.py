@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,13 @@ from tests.stack import PROJECT, ROOMY, Stack, local_settings, running_stack, wr
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
 MARK, MACHINE, APPEARED = pytest.StashKey[int | None](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def left_open() -> Iterator[None]:
+    """What a file leaves open is found at its end and counts as its fault; later it would be another file's."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -171,13 +179,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
-    """A test on the cluster runs inside the cluster's network, with its fixtures; any other in the machine's own."""
+    """A test on the cluster runs inside the cluster's network, with its fixtures; any other in the machine's own.
+
+    A command that a test runs in this process sets up the root logger: it is put back.
+    """
     network = item.config.stash[NETWORK]
     if is_on_cluster(item.nodeid):
         network.enter()
     else:
         network.leave()
-    return (yield)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        return (yield)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 # --- order, failures, the last lines ----------------------------------------------------------------------------------

@@ -220,12 +220,12 @@ async def connect(port: int) -> IOStream | None:
             stream = IOStream(socket.socket(family))
         except OSError:  # no IPv6 here
             continue
-        try:
-            await asyncio.wait_for(stream.connect((address, port)), CONNECT_SECONDS)
-        except (StreamClosedError, OSError, TimeoutError):
-            stream.close()
-        else:
-            return stream
+        with contextlib.ExitStack() as unless_connected:
+            unless_connected.callback(stream.close)
+            with contextlib.suppress(StreamClosedError, OSError, TimeoutError):
+                await asyncio.wait_for(stream.connect((address, port)), CONNECT_SECONDS)
+                unless_connected.pop_all()
+                return stream
     return None
 
 
