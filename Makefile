@@ -10,11 +10,13 @@
 # make bench-logins  10,000 bad logins in a minute beside a user's requests and starts
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
-# Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
+# Variables: PORT (8000), STATE (.freepool), PYTHON (a fast one), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
 #   TORCH_INDEX (with HEAVY: a package index with PyTorch for processors only, a tenth of the download),
 #   DEMO_CLOUD=1 (paid instances in a stand-in cloud, no real money)
 
-PYTHON ?= python3
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell hub_config/setup python)
+endif
 PORT ?= 8000
 STATE ?= .freepool
 VENV := .venv

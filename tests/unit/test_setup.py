@@ -126,6 +126,23 @@ def test_a_missing_system_library_is_recognized() -> None:
 # What the system must have
 
 
+@pytest.mark.parametrize(("is_old", "is_slow"), [(False, False), (True, False), (False, True)])
+def test_a_slow_or_old_python_gives_way_to_the_systems(is_old: bool, is_slow: bool, tmp_path: Path) -> None:
+    """An interpreter from a build without profile-guided optimization takes a tenth longer for all that runs here."""
+    script = f"#!/bin/sh\ncase $2 in *version_info*) exit {int(is_old)} ;; *) exit {int(is_slow)} ;; esac\n"
+    (tmp_path / "python3").write_text(script)
+    (tmp_path / "python3").chmod(0o755)
+    system = subprocess.run(
+        ["/usr/bin/python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"], check=False
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": ""}
+    command = [PROJECT / "hub_config/setup", "python"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    assert found == ("/usr/bin/python3" if (is_old or is_slow) and system.returncode == 0 else "python3")
+    named = subprocess.run(command, env=environment | {"PYTHON": "mine"}, capture_output=True, text=True, check=True)
+    assert named.stdout.strip() == "mine"
+
+
 @pytest.mark.parametrize("present", [["pasta"], ["slirp4netns"], []])
 def test_what_gives_instances_the_internet_is_named_where_it_cannot_be_installed(
     present: list[str], tmp_path: Path
