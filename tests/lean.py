@@ -17,6 +17,9 @@ from tests.stack import PROJECT, local_settings
 PARTS = ("cryptography", "cffi", "_cffi_backend*", "pycparser", "typing_extensions.py")
 """What the agent needs of the hub's environment to open a claim."""
 
+MODULE = "lean_server"
+"""Not `sitecustomize`: Debian's Python has one of its own, which comes first."""
+
 SERVER = '''
 """Python runs this before anything else: the agent gets another server in place of JupyterLab."""
 
@@ -73,7 +76,8 @@ def make_images(folder: Path) -> Path:
             shutil.copytree(part, site / part.name)
         else:
             shutil.copy(part, site)
-    (site / "sitecustomize.py").write_text(SERVER)
+    (site / f"{MODULE}.py").write_text(SERVER)
+    (site / f"{MODULE}.pth").write_text(f"import {MODULE}\n")
     (environment / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
     (environment / "bin").mkdir()
     (environment / "bin" / "python").symlink_to(python)

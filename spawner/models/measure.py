@@ -19,7 +19,7 @@ from pathlib import Path
 
 from spawner.catalog import Example
 from spawner.errors import SetupError
-from spawner.instance.features import variables
+from spawner.instance.features import thread_variables, variables
 from spawner.instance.gauges import proportional
 from spawner.instance.model_links import link_models
 
@@ -81,7 +81,7 @@ def measure(
         source = examples / Path(example.path).parts[0]
         shutil.copytree(source, root / Path(example.path).parts[0])
         own = {**variables(folder), "HOME": folder, "PATH": f"{python.parent}:{os.defpath}", **environment}
-        own |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")
+        own |= thread_variables(2)
         if models is not None:
             link_models(models, own)
         before, processor, log = _bytes_of(root), _processor_seconds(), root / "log"

@@ -48,7 +48,7 @@ assert "WORKER" in SERVER
 def hostile_settings(folder: Path, **changes: Any) -> Path:
     """A settings file for `freepool up` with this image."""
     images = lean.make_images(folder / "images")
-    for file in (images / "lean").rglob("sitecustomize.py"):
+    for file in (images / "lean").rglob(f"{lean.MODULE}.py"):
         file.write_text(SERVER)
     return local_settings(folder / "hostile.yaml", images=str(images), **changes)
 

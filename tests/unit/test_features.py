@@ -111,3 +111,9 @@ def test_packages_of_the_machines_python_are_hidden(tmp_path: Path) -> None:
     (tmp_path / "base/bin/python3").touch()
     (tmp_path / "env/bin/python").symlink_to(tmp_path / "base/bin/python3")
     assert sandbox.outside_packages(tmp_path / "env") == [tmp_path / "base/lib/python3.11/site-packages"]
+
+
+def test_threads_that_wait_leave_the_processor_to_others() -> None:
+    assert features.thread_variables(0) == {
+        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
+    }  # fmt: skip

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields, Text
+from spawner.instance.features import thread_variables
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.backends.kubernetes.manifest import (
@@ -198,6 +199,7 @@ def test_the_agent_gets_its_orders_and_an_image_without_it_the_servers_environme
     ours = make_manifest(spec(examples=("ocr",)), POOL)
     orders = json.loads(variables(ours)["FREEPOOL_ORDERS"])
     assert (orders["slot_id"], orders["key"], orders["examples"]) == ("s1", (b"k" * 32).hex(), ["ocr"])
+    assert thread_variables(int(spec().flavor.cpu)).items() <= variables(ours).items()
     assert "args" not in ours["spec"]["containers"][0]
     stacks = Image(
         id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False, command=("run", "it")

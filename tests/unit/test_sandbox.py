@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spawner.instance.arguments import server_arguments
-from spawner.instance.features import place_sizes
+from spawner.instance.features import place_sizes, thread_variables
 from spawner.pool.backends.local import sandbox
 from spawner.pool.backends.local.sandbox import Sandbox, bubblewrap_command
 
@@ -128,6 +128,7 @@ def test_only_the_image_and_names_are_in_the_environment(box: Sandbox, monkeypat
     assert ("--clearenv",) in given
     names = {option[1] for option in given if option[0] == "--setenv"}
     assert names == set(sandbox.variables(box))
+    assert thread_variables(box.threads).items() <= sandbox.variables(box).items()
     assert "hunter2" not in str(given)
     assert not {name for name in names if name.startswith(("JUPYTERHUB_", "FREEPOOL_"))}
 

@@ -25,6 +25,7 @@ from spawner.instance.features import (
     WORKSPACE,
     PlaceSizes,
     place_sizes,
+    thread_variables,
 )
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
@@ -203,13 +204,7 @@ def harden(body: dict[str, Any]) -> dict[str, Any]:
 
 def _environment(spec: SlotSpec) -> dict[str, str]:
     flavor = spec.flavor
-    threads = str(max(1, int(flavor.cpu)))
-    common = {
-        "HOME": HOME,
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-    }
+    common = {"HOME": HOME, **thread_variables(int(flavor.cpu))}
     if not spec.image.agent:
         return {**common, **spec.environment}
     orders = {

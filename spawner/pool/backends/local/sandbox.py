@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from spawner.instance.features import MODELS, RUNTIME, WORKSPACE, PlaceSizes
+from spawner.instance.features import MODELS, RUNTIME, WORKSPACE, PlaceSizes, thread_variables
 
 HOME = "/home/freepool"
 PACKAGE = "/opt/freepool"
@@ -105,7 +105,6 @@ def agent_command(environment: Path) -> list[str]:
 
 def variables(sandbox: Sandbox) -> dict[str, str]:
     """The complete environment of an instance before its claim, without any of the platform's variables."""
-    threads = str(sandbox.threads)
     return {
         "PATH": f"{sandbox.environment.resolve() / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "HOME": HOME,
@@ -116,9 +115,7 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
         "TMPDIR": "/tmp",  # noqa: S108  (the sandbox's own)
         "PYTHONPATH": PACKAGE,
         "JUPYTER_RUNTIME_DIR": RUNTIME,
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
+        **thread_variables(sandbox.threads),
     }
 
 
