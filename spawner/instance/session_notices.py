@@ -14,15 +14,19 @@ MINUTES = (1, 5, 10, 30)
 OWN = "own-"
 """Ids of these notices begin with it. The desk does not know them."""
 
+# Title; text; text for users who have chosen to keep changed files.
 TEXTS = {
     "en": (
         "{minutes} min left",
         "All files of this notebook are deleted when it ends. Download what you want to keep. The platform is not "
         "answering at the moment, so the time cannot be extended here.",
+        "Download the files you must not lose. The platform is not answering at the moment, so the time cannot be "
+        "extended here.",
     ),
     "zh-CN": (
         "还剩 {minutes} 分钟",
         "Notebook 结束时，其中的文件会全部删除，请及时下载。平台暂时没有响应，目前无法在这里延长时间。",
+        "重要文件请先下载。平台暂时没有响应，目前无法在这里延长时间。",
     ),
 }
 
@@ -52,14 +56,14 @@ def own_notice(session: Mapping[str, Any], now: float, language: str) -> dict[st
     minutes = next((each for each in MINUTES if ends_at - now <= each * 60), None)
     if minutes is None or minutes in _told(session):
         return None
-    title, text = (part.format(minutes=minutes) for part in TEXTS[language_of(language)])
+    title, wiped, kept = (part.format(minutes=minutes) for part in TEXTS[language_of(language)])
     return {
         "id": f"{OWN}{minutes}",
         "kind": "deadline",
         "due_at": session["ends_at"],
         "params": {"minutes": minutes},
         "title": title,
-        "text": text,
+        "text": kept if session.get("keeps_files") else wiped,
         "actions": [],
         "seen_at": None,
         "answered_at": None,

@@ -42,7 +42,7 @@ def intend_bundle(
     if not catalog.keep.enabled or reason not in KEPT_AFTER:
         return None
     instance = instances.get(connection, instance_id)
-    if not is_kept(catalog, instance) or not choices.is_chosen(connection, instance.person_id):
+    if not keeps_files(connection, catalog, instance):
         return None
     return Bundle(
         id=new_id(),
@@ -56,6 +56,12 @@ def intend_bundle(
         made_at=now,
         expires_at=now + catalog.keep.duration,
     )
+
+
+def keeps_files(connection: Connection, catalog: Catalog, instance: Instance) -> bool:
+    """Whether an end that the platform brings about now leaves a bundle."""
+    is_offered = catalog.keep.enabled and is_kept(catalog, instance)
+    return is_offered and choices.is_chosen(connection, instance.person_id)
 
 
 def is_kept(catalog: Catalog, instance: Instance) -> bool:

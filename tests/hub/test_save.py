@@ -230,6 +230,7 @@ def test_only_what_catalog_and_person_both_chose_is_kept_and_it_comes_back_by_a_
         stack.add_user(name)
     assert desk(stack, user, "POST", "api/keep", json={"wanted": True})["chosen"] is True
     ran = [stack.run(name) for name in (user, other)]
+    assert [desk(stack, name, "GET", "api/session")["keeps_files"] for name in (user, other)] == [True, False]
     for name in (user, other):
         write(stack, name, "work.txt", CANARY)
     write(stack, user, "large.txt", "x" * 2 * 1024**2)

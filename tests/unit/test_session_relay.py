@@ -79,6 +79,15 @@ def test_both_languages_have_the_words() -> None:
     assert set(TEXTS) == {"en", "zh-CN"}
 
 
+@pytest.mark.parametrize(("language", "deleted"), [("en", "deleted"), ("zh-CN", "删除")])
+def test_kept_files_are_not_said_to_be_deleted(language: str, deleted: str) -> None:
+    wiped, kept = (own_notice(session(9, keeps_files=keeps), NOON, language) for keeps in (False, True))
+    assert wiped is not None
+    assert kept is not None
+    assert deleted in wiped["text"]
+    assert deleted not in kept["text"]
+
+
 def test_the_next_warning_is_waited_for_exactly() -> None:
     assert seconds_to_next(session(31), NOON) == 60
     assert seconds_to_next(session(30), NOON) == 20 * 60

@@ -184,6 +184,7 @@ def session_words() -> Iterator[str]:
     """Texts of notices and extensions."""
     for pair in session_texts.NOTICE_TEXTS.values():
         yield from pair
+    yield from session_texts.KEPT_TEXTS.values()
     yield from (value for name, value in vars(session_texts).items() if name.isupper() and isinstance(value, str))
 
 

@@ -16,7 +16,8 @@ from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.problems import with_titles
 from spawner.desk.user.cpu_offer import saves_hours
-from spawner.desk.user.session_texts import EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
+from spawner.desk.user.save_texts import file_size
+from spawner.desk.user.session_texts import EXTEND, GRACE_DEBITED, KEPT_TEXTS, NEXT_SECONDS, NOTICE_TEXTS
 from spawner.desk.user.session_views import (
     Action,
     AllowanceView,
@@ -34,6 +35,7 @@ from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import InstanceUse, NoticeKind, SessionNotice
 from spawner.pool.admin.announcement import Announcement, announcement_of
 from spawner.pool.admin.settings import AdminSettings
+from spawner.pool.keeping import keeps_files
 from spawner.pool.time.extensions import Extensible, Extensions
 from spawner.pool.time.metering import AllowanceState
 from spawner.pool.time.notices import current
@@ -47,7 +49,10 @@ ACTIONS: Mapping[NoticeKind, tuple[Action, ...]] = {
 
 @dataclass(frozen=True)
 class SessionRows:
-    """The rows of one live instance. `ends_at`: its deadline, or maintenance, if that comes first."""
+    """The rows of one live instance. `ends_at`: its deadline, or maintenance, if that comes first.
+
+    `keeps_files`: an end by the platform keeps its changed files.
+    """
 
     instance: Instance
     ends_at: datetime | None
@@ -56,6 +61,7 @@ class SessionRows:
     use: InstanceUse | None
     allowance: AllowanceState | None
     announcement: Announcement | None = None
+    keeps_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,18 @@ def read_session(connection: Connection, rules: Extensions, instance: Instance, 
         use=use.of_instance(connection, instance.id) if is_running else None,
         allowance=allowance,
         announcement=announcement_of(settings),
+        keeps_files=keeps_files(connection, rules.catalog, instance),
     )
 
 
 def describe_part(rows: SessionRows, catalog: Catalog, texts: Translations, now: datetime) -> SessionPart:
     """What the user's page shows besides the instance."""
     extension = _extension(rows.extensible, catalog, texts)
+    kept = file_size(int(catalog.keep.limit)) if rows.keeps_files else None
     return SessionPart(
-        extension=extension, notices=[_notice(one, texts, now, can_extend=extension.possible) for one in rows.notices]
+        extension=extension,
+        notices=[_notice(one, texts, now, can_extend=extension.possible, kept=kept) for one in rows.notices],
+        keeps_files=rows.keeps_files,
     )
 
 
@@ -170,11 +180,17 @@ def _extension(found: Extensible, catalog: Catalog, texts: Translations) -> Exte
     )
 
 
-def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool) -> SessionNoticeView:
+def _notice(
+    one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool, kept: str | None
+) -> SessionNoticeView:
+    """`kept`: the most that is kept of the files; None where they are deleted."""
     title, text = NOTICE_TEXTS[one.kind]
     time = _time_until(one.due_at, now, texts)
+    values = {"time": time}
+    if kept is not None and one.kind in KEPT_TEXTS:
+        text, values = KEPT_TEXTS[one.kind], values | {"size": kept}
     # An administrator's text is no template, and is in the language in which it was written.
-    sentences = [str(one.params.get("text", "")) if one.kind is NoticeKind.MESSAGE else texts.say(text, time=time)]
+    sentences = [str(one.params.get("text", "")) if one.kind is NoticeKind.MESSAGE else texts.say(text, **values)]
     if one.kind is NoticeKind.GRACE and one.params.get("debited"):
         sentences.append(texts.say(GRACE_DEBITED))
     return SessionNoticeView(

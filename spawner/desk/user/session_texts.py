@@ -31,6 +31,24 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
     ),
 }
 """Title and text."""
+KEPT_TEXTS: dict[NoticeKind, str] = {
+    NoticeKind.DEADLINE: (
+        "Then its changed files are kept, up to {size}, and all others are deleted. Download the files you must not lose."
+    ),
+    NoticeKind.GRACE: (
+        "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: at the "
+        "end the changed files are kept, up to {size}, and all others are deleted."
+    ),
+    NoticeKind.MAINTENANCE: (
+        "Your notebook will be stopped for maintenance. Then its changed files are kept, up to {size}, and all others "
+        "are deleted. Download the files you must not lose."
+    ),
+    NoticeKind.IDLE: (
+        "Your notebook is not being used. It will be stopped in {time}. Then its changed files are kept, up to {size}, "
+        "and all others are deleted."
+    ),
+}
+"""The text for users who have chosen to keep files. `size` is the most that is kept."""
 GRACE_DEBITED = "The time is taken from your hours of next week."
 EXTEND = "Extend by {time}"
 NEXT_SECONDS = "a few seconds"

@@ -74,10 +74,12 @@ class SessionNoticeView(BaseModel):
 
 
 class SessionPart(BaseModel):
-    """What the user's page shows of the session besides the instance itself."""
+    """What the user's page shows of the session besides the instance itself. `keeps_files`: if the platform ends the
+    notebook, its changed files are kept, as the user has chosen."""
 
     extension: ExtensionView
     notices: list[SessionNoticeView]
+    keeps_files: bool = False
 
 
 class SessionView(SessionPart):

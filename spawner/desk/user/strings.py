@@ -9,6 +9,10 @@ USER_STRINGS: dict[str, str] = {
     "hero_title": "Start a free notebook",
     "hero_lead": "JupyterLab in your browser, ready in a second.",
     "fine_print": "Free of charge; no cloud account needed. All files are deleted when it stops or restarts.",
+    "fine_print_kept": (
+        "Free of charge; no cloud account needed. If you stop or restart it, all files are deleted. If the platform "
+        "stops it, its changed files are kept."
+    ),
     "flavor_legend": "Machine type",
     "shape_cpu": "{n} CPU",
     "shape_memory": "{size} memory",
@@ -92,6 +96,7 @@ USER_STRINGS: dict[str, str] = {
     "still_here": "I'm still here",
     "notify_end": "Notify me before it ends",
     "ends_soon": "Download the files you want to keep now. They are deleted at the end.",
+    "ends_soon_kept": "At the end its changed files are kept, as you have chosen. Download the files you must not lose.",
     "type": "Machine type",
     "running_for": "Running for",
     "started_in": "Startup time",
@@ -175,8 +180,8 @@ USER_STRINGS: dict[str, str] = {
     "own_delete": "Delete…",
     # When something is wrong
     "closes_at": (
-        "Maintenance starts at {time}. Notebooks still running then will be stopped and their files "
-        "deleted. New notebooks cannot be started now."
+        "Maintenance starts at {time}. Notebooks still running then will be stopped, so download your files before. "
+        "New notebooks cannot be started now."
     ),
     "closed": (
         "The platform is under maintenance. New notebooks cannot be started; running notebooks are not affected."

@@ -11,6 +11,7 @@ from tornado.httputil import url_concat
 
 from spawner import __version__
 from spawner.hub.announcement import announced
+from spawner.hub.context import hub_pool
 from spawner.hub.pages.reports import report_of
 from spawner.i18n import (
     LANGUAGE_COOKIE,
@@ -71,5 +72,6 @@ def _of_request(handler: Any, texts: dict[str, Translations], report_to: str | N
         "desk": base.removesuffix("hub/") + "services/desk/",
         "version": __version__,
         "announced": announced(handler, language),
+        "has_kept_files": hub_pool(handler.settings).pool.catalog.keep.enabled,
         "report_of": partial(report_of, handler, report_to),
     }

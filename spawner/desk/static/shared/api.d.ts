@@ -794,11 +794,13 @@ export type SessionNoticeView = {
 export type SessionPart = {
   extension: ExtensionView;
   notices: SessionNoticeView[];
+  keeps_files?: boolean;
 };
 
 export type SessionView = {
   extension: ExtensionView;
   notices: SessionNoticeView[];
+  keeps_files?: boolean;
   id: string;
   user: string;
   server: string;

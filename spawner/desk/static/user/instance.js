@@ -103,7 +103,7 @@ function runningParts(model, instance) {
           h("time", { class: "left-end", datetime: instance.ends_at }, t("ends_at", { time: f.clock(end, now) })),
         ),
         h("progress", { max: Math.max(1, end - since), value: Math.max(0, end - now), "aria-hidden": "true" }),
-        soon && !instance.session?.notices.length && h("p", { class: "left-warning", role: "status" }, icon("warning"), h("span", {}, t("ends_soon"))),
+        soon && !instance.session?.notices.length && h("p", { class: "left-warning", role: "status" }, icon("warning"), h("span", {}, t(instance.session?.keeps_files ? "ends_soon_kept" : "ends_soon"))),
         ...sessionParts(model, instance),
       ),
       h(

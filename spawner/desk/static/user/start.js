@@ -185,6 +185,6 @@ export function startForm(model) {
         ),
       ),
     ),
-    h("p", { class: "fine" }, t("fine_print")),
+    h("p", { class: "fine" }, t(state.keep?.chosen ? "fine_print_kept" : "fine_print")),
   );
 }

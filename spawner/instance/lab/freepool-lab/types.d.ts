@@ -128,6 +128,8 @@ export interface Session {
   allowance?: Allowance | null;
   extension?: { possible: boolean; seconds: number; left: number; text?: string } | null;
   notices?: Notice[];
+  /** Whether changed files are kept if the platform ends the notebook. */
+  keeps_files?: boolean;
   desk_url?: string;
   end_url?: string;
   restart_url?: string;

@@ -71,6 +71,7 @@ export class Panel {
   #build() {
     const { t } = this;
     const row = () => h("p", {});
+    const wiped = row();
     const parts = {
       title: h("p", { class: "freepool-what" }),
       state: h("p", { class: "freepool-state", role: "status" }),
@@ -79,7 +80,8 @@ export class Panel {
       extend: /** @type {HTMLButtonElement} */ (h("button", { type: "button", class: "jp-mod-styled jp-mod-accept", click: () => this.extend() })),
       hint: row(),
       time: h("section", {}),
-      files: h("section", {}, h("h3", {}, t.say("files")), h("p", {}, t.say("wiped")),
+      wiped,
+      files: h("section", {}, h("h3", {}, t.say("files")), wiped,
         h("p", {}, this.download.link()),
         h("p", {}, h("a", {
           href: `${this.connection.base}save`, target: "_blank", rel: "noopener", click: () => { this.download.save(); },
@@ -119,6 +121,7 @@ export class Panel {
     setText(parts.state, link === "ended" ? connection.end?.text || t.say("ended_short")
       : link === "lost" ? t.say("not_connected")
         : link === "connecting" ? t.say("connecting") : session?.relay.away ? t.say("away") : "");
+    setText(parts.wiped, t.say(session?.keeps_files ? "wiped_kept" : "wiped"));
     const runs = link !== "ended" && seconds !== null;
     parts.time.hidden = parts.files.hidden = this.programs.node.hidden = link === "ended";
     if (link === "ended") this.apps.node.hidden = true;
