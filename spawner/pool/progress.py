@@ -40,5 +40,5 @@ FAILURES = (
     EndReason.START_FAILED,
     EndReason.LOST,
 )
-USER_REQUESTED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SUPERSEDED)
+USER_REQUESTED = (EndReason.STOPPED, EndReason.RESTARTED, EndReason.CANCELLED, EndReason.SUPERSEDED)
 """Ends that the user asked for, which need no explanation."""

@@ -124,8 +124,12 @@ def statistics_of(day: Day, flavor: str, *, now: datetime) -> Statistics:
 def start_seconds(instance: Instance, ticket: Ticket | None) -> float:
     """The seconds from the call of the ticket until the notebook could be used."""
     assert instance.usable_at is not None
-    begun = instance.requested_at if ticket is None or has_waited(ticket) else ticket.joined_at
-    return max(0.0, (instance.usable_at - begun).total_seconds())
+    return max(0.0, (instance.usable_at - start_began(instance, ticket)).total_seconds())
+
+
+def start_began(instance: Instance, ticket: Ticket | None) -> datetime:
+    """From when a start counts, for users and administrators alike."""
+    return instance.requested_at if ticket is None or has_waited(ticket) else ticket.joined_at
 
 
 def has_waited(ticket: Ticket) -> bool:

@@ -6,7 +6,7 @@ import csv
 import io
 import secrets
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, delete, insert
@@ -22,6 +22,7 @@ from tests.stack import Stack
 
 RUNS = 120
 HOUR = timedelta(hours=1)
+START = timedelta(minutes=2)
 HOSTILE = '=HYPERLINK("http://x.test")<script>'
 
 
@@ -36,7 +37,7 @@ def past_runs(stack: Stack, person_id: str, count: int, *, user: str = "ann") ->
             connection.execute(
                 insert(instances).values(
                     id=instance_id, person_id=person_id, user_name=user, server_name="", flavor="gpu-24g",
-                    image="torch", state=InstanceState.ENDED, hub_epoch="1", requested_at=at, usable_at=at,
+                    image="torch", state=InstanceState.ENDED, hub_epoch="1", requested_at=at - START, usable_at=at,
                     ends_at=at + HOUR, stopping_at=at + HOUR / 2, ended_at=at + HOUR,
                     reason=EndReason.LOST if is_lost else EndReason.STOPPED,
                 )
@@ -140,6 +141,14 @@ def test_the_page_shows_texts_of_people_as_texts(caller: Caller, runs: list[str]
     assert "<script>" not in page.text.replace('<script type="module"', "")
     assert "&lt;script&gt;" in page.text
     assert page.text.count("A problem on our side") >= 17
+
+
+def test_the_page_counts_a_run_from_the_time_at_which_it_could_be_used(caller: Caller, runs: list[str]) -> None:
+    newest = caller.get("api/history").json()["runs"][0]
+    usable, requested = (datetime.fromisoformat(newest[name]).isoformat() for name in ("usable_at", "requested_at"))
+    page = caller.get("history").text
+    assert usable in page
+    assert requested not in page
 
 
 @pytest.mark.parametrize("cursor", ["x", "1.", "12", "-1.a"])

@@ -293,7 +293,7 @@ class Ways:
         return sorted(ways, key=lambda name: hasattr(getattr(cls, name), "is_alone"))
 
     def the_desks_button(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("restart on the desk", EndReason.STOPPED):
+        with tenant.loses_everything("restart on the desk", EndReason.RESTARTED):
             answer = tenant.stack.desk("POST", "api/instance/restart", token=tenant.token)
             assert answer.status_code in (201, 202), answer.text
 

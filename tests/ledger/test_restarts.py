@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from spawner.ledger import EndReason
+from spawner.ledger.pool import instances
 from tests.ledger.pool import CALLED, SimulatedPool
 
 
@@ -12,6 +14,7 @@ def test_a_restart_keeps_its_slot_while_others_are_queued(pool: SimulatedPool) -
     ticket = pool.ledger.write(pool.admission.reserve_replacement, ann)
     assert (ticket.state, ticket.ends_by) == (CALLED, ann.ends_at)
     pool.end(ann)
+    assert pool.ledger.read(instances.get, ann.id).reason is EndReason.RESTARTED
     assert pool.call_due() == []
     again = pool.run(pool.begin(pool.ask("ann")))
     assert pool.ticket(ticket).instance_id == again.id

@@ -50,6 +50,7 @@ class RunView(BaseModel):
     image: str
     state: InstanceState
     requested_at: datetime
+    usable_at: datetime | None
     ended_at: datetime | None
     reason: EndReason | None
 
@@ -121,6 +122,7 @@ def run_view(instance: Instance) -> RunView:
         image=instance.image,
         state=instance.state,
         requested_at=instance.requested_at,
+        usable_at=instance.usable_at,
         ended_at=instance.ended_at,
         reason=instance.reason,
     )

@@ -26,6 +26,7 @@ from spawner.pool.queue.admission import Admission
 from spawner.pool.queue.ordering import flavors_for_next, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistory
+from spawner.pool.statistics import start_began
 
 CACHE_TTL = timedelta(seconds=1)
 """How long a snapshot is used while nothing changes. Wait estimates change with time alone."""
@@ -67,6 +68,7 @@ class PoolSnapshot:
 @dataclass(frozen=True)
 class UserSnapshot:
     """The rows of one user's default server. `place` is that of `ticket` in the queue, from 1, while it waits.
+    `begun_at`: from when the start of `current` counts.
 
     `rights` are what the catalog's policies give the user. `bundle`: what is kept of `current` where it stops, or of
     `last`.
@@ -82,6 +84,7 @@ class UserSnapshot:
     rights: Rights
     ban: Ban | None = None
     bundle: Bundle | None = None
+    begun_at: datetime | None = None
 
 
 class SnapshotReader:
@@ -116,6 +119,7 @@ class SnapshotReader:
             rights=self._admission.rights(connection, person_id),
             ban=bans.of_person(connection, person_id, now=self._now()),
             bundle=_bundle(connection, current or last),
+            begun_at=start_began(current, tickets.of_instance(connection, current.id)) if current else None,
         )
 
     def read_pool(self, connection: Connection) -> PoolSnapshot:

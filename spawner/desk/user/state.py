@@ -313,6 +313,7 @@ def _instance(snapshot: UserSnapshot, catalog: Catalog, texts: Translations, use
         image=instance.image,
         example=instance.example,
         requested_at=instance.requested_at,
+        begun_at=snapshot.begun_at or instance.requested_at,
         usable_at=instance.usable_at,
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,

@@ -141,7 +141,8 @@ class EndingView(BaseModel):
 
 
 class InstanceView(BaseModel):
-    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened.
+    """The user's current instance. `begun_at`: the request by its user, from which the time of its start counts; of
+    one that was queued, the end of its wait. `ends_at` is its deadline. `problem` says why it cannot be opened.
 
     `files_url`: the download of all its files; null where the image has none.
     `session`: its notices, and whether it can be extended; null unless it runs. `ending`: null unless it stops.
@@ -153,6 +154,7 @@ class InstanceView(BaseModel):
     image: str
     example: str | None
     requested_at: datetime
+    begun_at: datetime
     usable_at: datetime | None
     ends_at: datetime | None
     url: str

@@ -87,11 +87,13 @@ class EndReason(StrEnum):
     """The user shut the server down from inside: File > Shut Down of JupyterLab. `SHUTDOWN` is the platform's."""
     IDLE = "idle"
     """Nobody used it, and nobody answered the notice of that."""
+    RESTARTED = "restarted"
+    """The user restarted it. The new instance has a slot already."""
     ADMINISTRATOR = "administrator"
     """An administrator stopped it, on the page or by the API."""
 
 
-USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SHUT_DOWN)
+USER_ENDED = (EndReason.STOPPED, EndReason.RESTARTED, EndReason.CANCELLED, EndReason.SHUT_DOWN)
 """The user ended it."""
 
 

@@ -13,6 +13,7 @@ from spawner.ledger.pool.rows import EndReason, Instance, Ticket
 NOT_TOLD = frozenset(
     {
         EndReason.STOPPED,
+        EndReason.RESTARTED,
         EndReason.CANCELLED,
         EndReason.SUPERSEDED,
         EndReason.SHUT_DOWN,

@@ -218,15 +218,27 @@ class Admission:
     ) -> None:
         """Write the intent to end an instance and its slots, and what it used.
 
-        Raises `LostRace` where it is ending already.
+        A stop for which a replacement is reserved is a restart. Raises `LostRace` where it is ending already.
         """
         now = self.now()
+        if reason is EndReason.STOPPED and self._is_replaced(connection, instance_id):
+            reason = EndReason.RESTARTED
         instances.mark_stopping(connection, instance_id, reason=reason, now=now, detail=detail, died_at=died_at)
         holds.release(connection, instance_id, now=now)
         self.settle(connection, instance_id)
         for slot in slots.of_holder(connection, instance_id):
             if slot.state is not SlotState.DESTROYING:
                 slots.mark_destroying(connection, slot.id, reason=reason)
+
+    @staticmethod
+    def _is_replaced(connection: Connection, instance_id: str) -> bool:
+        """Whether `reserve_replacement` has a slot for the next instance of the same server."""
+        instance = instances.get(connection, instance_id)
+        return any(
+            one.state is TicketState.CALLED and one.instance_id is None and not one.has_waited
+            for one in tickets.alive(connection, instance.person_id)
+            if one.server_name == instance.server_name
+        )
 
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
         """Queue a called ticket again at its place, because its slot is lost.

@@ -249,7 +249,7 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
-export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down" | "idle" | "administrator";
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down" | "idle" | "restarted" | "administrator";
 
 export type EndView = {
   state: "starting" | "running" | "stopping" | "ended";
@@ -481,6 +481,7 @@ export type InstanceView = {
   image: string;
   example: string | null;
   requested_at: string;
+  begun_at: string;
   usable_at: string | null;
   ends_at: string | null;
   url: string;
@@ -769,6 +770,7 @@ export type RunView = {
   image: string;
   state: InstanceState;
   requested_at: string;
+  usable_at: string | null;
   ended_at: string | null;
   reason: EndReason | null;
 };

@@ -32,10 +32,10 @@ export const imageTitle = ({ state }, id) => state.images.find((image) => image.
 function startingParts(model, instance) {
   const { state, ui, t, f } = model;
   const flavor = flavorOf(model, instance);
-  const requested = Date.parse(instance.requested_at);
+  const begun = Date.parse(instance.begun_at);
   const steps = instance.progress.length
     ? instance.progress
-    : [{ at: instance.requested_at, percent: 0, text: t("waiting") }];
+    : [{ at: instance.begun_at, percent: 0, text: t("waiting") }];
   const percent = instance.progress.at(-1)?.percent;
   const next = state.examples.find(({ id }) => id === ui.opening);
   return {
@@ -49,7 +49,7 @@ function startingParts(model, instance) {
         "ol", { class: "steps", "aria-live": "polite", key: "steps" },
         steps.map(({ at, text }, index) => {
           const done = index < steps.length - 1;
-          const elapsed = Date.parse(at) - requested;
+          const elapsed = Date.parse(at) - begun;
           return h(
             "li", { class: done ? "step done" : "step", key: `${index}-${at}` },
             h("span", { class: "step-mark" }, done && icon("check")),
@@ -79,8 +79,8 @@ export const fact = (name, value) => h("div", { class: "fact", key: name }, h("d
 function runningParts(model, instance) {
   const { ui, t, f, now } = model;
   const flavor = flavorOf(model, instance);
-  const requested = Date.parse(instance.requested_at);
-  const since = instance.usable_at ? Date.parse(instance.usable_at) : requested;
+  const begun = Date.parse(instance.begun_at);
+  const since = instance.usable_at ? Date.parse(instance.usable_at) : begun;
   const end = instance.ends_at ? Date.parse(instance.ends_at) : null;
   const soon = end !== null && end - now < SOON_MS;
   const disabled = ui.busy ? "true" : null;
@@ -112,7 +112,7 @@ function runningParts(model, instance) {
         fact(t("image"), imageTitle(model, instance.image)),
         fact(t("running_for"), f.duration((now - since) / 1000)),
         hours && fact(hours.name, hours.value),
-        since > requested && fact(t("started_in"), f.took(since - requested)),
+        since > begun && fact(t("started_in"), f.took(since - begun)),
       ),
     ],
     rest: [
