@@ -15,18 +15,28 @@ PLACE = "{text}"
 """In a setting's https address: where the text is put in."""
 
 
-def report_text(*, what: str, path: str, request_id: str, version: str, browser: str, now: datetime) -> str:
-    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's language.
+LABELS = {
+    "en": {"what": "What", "page": "Page", "time": "Time", "request": "Request", "browser": "Browser"},
+    "zh-CN": {"what": "问题", "page": "页面", "time": "时间", "request": "请求编号", "browser": "浏览器"},
+}
+"""What stands before each fact, by language. `hub_config/proxy/away.html` has the same."""
+
+
+def report_text(
+    *, what: str, path: str, request_id: str, version: str, browser: str, now: datetime, language: str = "en"
+) -> str:
+    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's `language`.
 
     A link can choose `path`: in it are no lines that look like ours.
     """
+    label = LABELS[language]
     lines = {
-        "What": _one_line(what),
-        "Page": _one_line(path),
-        "Time": now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "Request": request_id,
+        label["what"]: _one_line(what),
+        label["page"]: _one_line(path),
+        label["time"]: now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        label["request"]: request_id,
         "Freepool": version,
-        "Browser": _one_line(browser)[:200],
+        label["browser"]: _one_line(browser)[:200],
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
 
@@ -47,7 +57,12 @@ def report_link(report_to: str | None, text: str) -> str:
     return link
 
 
+def report_address(report_to: str | None) -> str:
+    """The setting's address with a place for the text, which the page's script fills in."""
+    if report_to and report_to.startswith(MAIL):
+        return f"{report_to}?subject=Freepool&body={PLACE}"
+    return report_to or ""
+
+
 def _link(report_to: str, text: str) -> str:
-    if report_to.startswith(MAIL):
-        return f"{report_to}?subject=Freepool&body={quote(text, safe='')}"
-    return report_to.replace(PLACE, quote(text, safe=""))
+    return report_address(report_to).replace(PLACE, quote(text, safe=""))

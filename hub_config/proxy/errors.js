@@ -13,6 +13,7 @@ const DESK_MS = 3000;
 /** Of what the desk answers; its page has a few. */
 const LARGEST = 256 * 1024;
 const LANGUAGE = /(?:^|;\s*)freepool-language=(en|zh-CN)(?=;|$)/;
+const TITLES = { en: "The platform is not responding", "zh-CN": "平台无响应" };
 const LIKE_HTML = /** @type {Record<string, string>} */ ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" });
 
 /**
@@ -37,9 +38,10 @@ const pathOnly = (req) => {
 /**
  * As spawner/i18n.py: the cookie, else what the browser prefers, else English.
  * @param {http.IncomingMessage} req
+ * @returns {"en" | "zh-CN"}
  */
 export const languageOf = (req) =>
-  LANGUAGE.exec(req.headers.cookie ?? "")?.[1] ?? (/^\s*zh\b/i.test(req.headers["accept-language"] ?? "") ? "zh-CN" : "en");
+  /** @type {"en" | "zh-CN" | undefined} */ (LANGUAGE.exec(req.headers.cookie ?? "")?.[1]) ?? (/^\s*zh\b/i.test(req.headers["accept-language"] ?? "") ? "zh-CN" : "en");
 
 /**
  * The page without the desk.
@@ -55,14 +57,16 @@ const staticAnswer = (req, status) => {
     const body = JSON.stringify({ status, message: `${SENTENCE} ${NEXT}`, error });
     return { status, headers: { ...headers, "Content-Type": "application/json" }, body };
   }
+  const language = languageOf(req);
   const values = /** @type {Record<string, string>} */ ({
-    LANGUAGE: languageOf(req),
+    LANGUAGE: language,
+    TITLE: TITLES[language],
     STATUS: String(status),
     PATH: pathOnly(req).slice(0, 500).replace(/[&<>]/g, (letter) => LIKE_HTML[letter] ?? ""),
     TIME: new Date().toISOString(),
     REQUEST: String(req.headers["x-request-id"] ?? ""),
   });
-  const body = AWAY.replace(/\b(LANGUAGE|STATUS|PATH|TIME|REQUEST)\b/g, (name) => values[name] ?? "");
+  const body = AWAY.replace(/\b(LANGUAGE|TITLE|STATUS|PATH|TIME|REQUEST)\b/g, (name) => values[name] ?? "");
   return { status, headers: { ...headers, "Content-Security-Policy": POLICY, "Content-Type": "text/html; charset=utf-8" }, body };
 };
 

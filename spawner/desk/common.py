@@ -179,6 +179,7 @@ class NotFoundHandler(Handler):
     """Every other URL."""
 
     needs_user = False
+    shows_account = True
 
     async def prepare(self) -> None:
         """404, as JSON below /api/ and as a page elsewhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -12,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import aiohttp
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -45,6 +47,8 @@ log = logging.getLogger("freepool.desk")
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
+ACCOUNT_SECONDS = 1.0
+"""A page that needs no sign-in waits so long for the hub, which may be away."""
 WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")
 
 
@@ -52,6 +56,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     """Base of all handlers. `wants_json`: errors are JSON; `needs_user`: a signed-in user is required.
 
     `needs_person`: the ledger's row of the user is read, which a service has none of.
+    `shows_account`: a page for everybody, whose header has the account of a visitor who is signed in.
     `takes_instance_token`: a notebook server may do this with its own token, for its own session.
     `serves_user_hosts`: this is also answered on the hosts of users' notebooks. `serves_banned`: a banned person may do
     this. `serves_unaccepted`: a person who has not accepted the terms may do this; so they may with `serves_banned`.
@@ -62,6 +67,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     wants_json = False
     needs_user = True
     needs_person = True
+    shows_account = False
     takes_instance_token = False
     serves_user_hosts = False
     serves_banned = False
@@ -72,6 +78,8 @@ class Handler(HubOAuthenticated, RequestHandler):
     """What a page shows on top."""
     instance_server: str | None = None
     """Name of the server whose own token came with the request."""
+    account: dict[str, Any] | None = None
+    """Name of the visitor, and whether they are an administrator, for the header of a page that needs no sign-in."""
 
     def initialize(self, desk: Desk, *_: Any, **__: Any) -> None:
         """Called by Tornado with the keyword arguments of the route. Subclasses declare what else they are given."""
@@ -103,6 +111,8 @@ class Handler(HubOAuthenticated, RequestHandler):
         if not self.wants_json and self.request.method in ("GET", "HEAD"):
             self.announcement = await announcements.current(self.desk, language, utc_now())
         if not self.needs_user:
+            if self.shows_account and not self.wants_json:
+                self.account = await self._find_account()
             self.current_user = None
             return
         try:
@@ -123,6 +133,20 @@ class Handler(HubOAuthenticated, RequestHandler):
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
             await self.ask_to_sign_in()
+
+    async def _find_account(self) -> dict[str, Any] | None:
+        """Whose cookie this is; None where the hub does not say so at once. The page is shown in any case."""
+        if not cookie_values(self.request, self.hub_auth.cookie_name):
+            return None
+        try:
+            async with asyncio.timeout(ACCOUNT_SECONDS):
+                self.current_user = await self.identify()
+                if self.current_user is None or not await self._is_one_login():
+                    return None
+        except (TimeoutError, HTTPError, UserNotAllowed, FreepoolError, aiohttp.ClientError, OSError) as error:
+            log.info("%s is shown without the visitor's account: %s", self.request.path, error or "no answer")
+            return None
+        return {"name": self.current_user["name"], "admin": self.is_admin}
 
     async def ask_to_sign_in(self) -> None:
         """Answer a GET of this page by a browser that is not signed in."""
@@ -331,6 +355,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         template = self.desk.templates.get_template(name)
         xsrf = self.xsrf_token.decode() if self.current_user and self._may_hold_token else ""
         context.setdefault("languages", [] if xsrf else self._language_links())
+        context.setdefault("state", {"user": self.account})
         return template.render(
             _=self.language_texts.say,
             lang=self.language_texts.language,
@@ -405,7 +430,9 @@ class Handler(HubOAuthenticated, RequestHandler):
         text = self.language_texts.together(problem.message, problem.next or "")
         if problem.status == HTTPStatus.NOT_FOUND:
             title, text = self.say("Page not found"), self.say("Check the address, or go to the home page.")
-        self.current_user = None  # no menu and no XSRF token on this page
+        if hasattr(self, "person") and self.current_user is not None:
+            self.account = {"name": self.user_name, "admin": self.is_admin}
+        self.current_user = None  # no XSRF token on this page
         self.finish(
             self.render_page(
                 "shared/message.html",

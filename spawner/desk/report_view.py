@@ -7,18 +7,21 @@ from typing import Any
 
 from spawner import __version__
 from spawner.pool.build import utc_now
-from spawner.reports import report_link, report_text
+from spawner.reports import report_address, report_link, report_text
 from spawner.request_ids import id_of
 
 
 @dataclass(frozen=True)
 class ReportView:
-    """`link` is empty where the administrator has set none. `assets` is the URL of style sheet and script."""
+    """`link` and `address` are empty where the administrator has set none: the text's address, and the same with a
+    place for the text. `assets` is the URL of style sheet and script. `is_open`: the page is about nothing else.
+    """
 
     text: str
     link: str
     assets: str
     is_open: bool = False
+    address: str = ""
 
 
 def make_report(handler: Any, what: str, *, path: str = "", assets: str = "", is_open: bool = False) -> ReportView:
@@ -31,6 +34,13 @@ def make_report(handler: Any, what: str, *, path: str = "", assets: str = "", is
         version=__version__,
         browser=request.headers.get("User-Agent", ""),
         now=utc_now(),
+        language=handler.language_texts.language,
     )
-    link = report_link(handler.desk.settings.report_to, text)
-    return ReportView(text, link, assets or f"{handler.desk.base}static/shared/", is_open)
+    report_to = handler.desk.settings.report_to
+    return ReportView(
+        text,
+        report_link(report_to, text),
+        assets or f"{handler.desk.base}static/shared/",
+        is_open,
+        address=report_address(report_to),
+    )

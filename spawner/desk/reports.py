@@ -10,6 +10,7 @@ class ReportHandler(Handler):
     """For a user whose page shows no error: JupyterLab's and the status page's links lead here."""
 
     needs_user = False
+    shows_account = True
 
     def get(self) -> None:
         """The page. Its text has no more than the request itself says."""

@@ -53,6 +53,7 @@ class StatusHandler(Handler):
     """For everybody: it says no more than what a visitor could try."""
 
     needs_user = False
+    shows_account = True
 
     def initialize(self, desk: Desk, status: Recent[Status]) -> None:
         """`status` is read for all visitors at once."""

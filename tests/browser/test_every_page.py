@@ -33,6 +33,7 @@ MORE = (
 )
 LAST = ("/hub/logout", "/hub/spawn", f"{BASE}language/en")
 """What changes who asks, what they have, or their language."""
+WITHOUT_ACCOUNT = ("/hub/logout",)
 NOT_RUNNING = 424
 HTML = {
     "Accept": "text/html,*/*;q=0.8",
@@ -70,7 +71,7 @@ def paths(stack: Stack) -> list[str]:
     return sorted(path for path in found | set(MORE) if not path.startswith(api) or path in MORE)
 
 
-def problems(client: httpx.Client, url: str, path: str) -> Iterator[str]:
+def problems(client: httpx.Client, url: str, path: str, *, signed_in: bool) -> Iterator[str]:
     """What is wrong with the page at the end of a path's redirects."""
     answer = client.get(url + path, headers=HTML)
     end = urlsplit(str(answer.url)).path
@@ -85,6 +86,8 @@ def problems(client: httpx.Client, url: str, path: str) -> Iterator[str]:
         yield f"{name}: not our header: {answer.text[:200]}"
     elif '<html lang="zh-CN">' not in answer.text:
         yield f"{name}: not in Chinese"
+    elif signed_in and end not in WITHOUT_ACCOUNT and 'class="account-name"' not in answer.text:
+        yield f"{name}: no account in the header"
     is_error = answer.status_code >= 400 and answer.status_code != NOT_RUNNING
     if is_error and answer.headers["X-Request-ID"] not in answer.text:
         yield f"{name}: no way to report it"
@@ -108,7 +111,11 @@ def test_every_page_has_our_header(demo_stack: Stack, routes: list[str], role: s
             assert client.get(demo_stack.link_for(name)).status_code == 200
         order = [path for path in routes if path not in LAST]
         order += ["/hub/spawn", "/hub/logout"] if role == "user" else ["/hub/logout"]
-        found = [problem for path in order for problem in problems(client, demo_stack.url, path)]
+        found = [
+            problem
+            for path in order
+            for problem in problems(client, demo_stack.url, path, signed_in=role != "stranger")
+        ]
     if role == "user":
         demo_stack.stop(name)
     assert found == []

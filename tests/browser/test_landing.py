@@ -27,6 +27,8 @@ def test_a_stranger_sees_what_is_free_and_how_to_sign_in(
     assert page.locator("[data-flavor=cpu-basic] .free-text").inner_text()
     expect(page.locator("pre")).to_contain_text("freepool link")
     assert page.locator(".examples .card").count() >= 5
+    example = page.locator(".examples .card a").first.get_attribute("href") or ""
+    assert example.startswith("/services/desk/open?example="), "it says how to sign in, and is opened after that"
     assert page.locator("meta[name=robots]").get_attribute("content") == "index"
     shared = page.locator("meta[property='og:image']").get_attribute("content") or ""
     assert shared.startswith(stranger.stack.url), "an address that other sites can open"

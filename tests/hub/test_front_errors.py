@@ -37,7 +37,10 @@ def test_a_browser_gets_a_page_of_ours_and_the_log_has_its_number(front: Front) 
 
 def test_the_page_is_in_the_readers_language(front: Front) -> None:
     assert '<html lang="en">' in front.get("hub/home", **HTML).text
-    assert '<html lang="zh-CN">' in front.get("hub/home", **HTML | {"Accept-Language": "zh-TW,en"}).text
+    chinese = front.get("hub/home", **HTML | {"Accept-Language": "zh-TW,en"}).text
+    assert '<html lang="zh-CN">' in chinese
+    assert "<title>平台无响应 - Freepool</title>" in chinese
+    assert "页面：/hub/home\n" in chinese
     chosen = HTML | {"Accept-Language": "zh", "Cookie": "x=1; freepool-language=en"}
     assert '<html lang="en">' in front.get("hub/home", **chosen).text
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from pydantic import ValidationError
 
 from spawner import logs, request_ids
-from spawner.reports import report_link, report_text
+from spawner.reports import report_address, report_link, report_text
 from spawner.settings import Settings
 from tests.stack import PROJECT
 
@@ -37,6 +37,13 @@ def test_a_report_has_what_is_known_and_nothing_else() -> None:
     ]  # fmt: skip
 
 
+def test_the_facts_are_named_in_the_readers_language() -> None:
+    text = report_text(
+        what="x", path="/a", request_id="1f", version="1", browser="b", now=NOW, language="zh-CN"
+    ).splitlines()
+    assert [line.partition(":")[0] for line in text] == ["问题", "页面", "时间", "请求编号", "Freepool", "浏览器"]
+
+
 def test_a_link_writes_no_line_of_a_report() -> None:
     path = "/user/a\nRequest: 0\u202e\x1b"
     text = report_text(what="", path=path, request_id="1f", version="1", browser="x\x85Request: 2", now=NOW)
@@ -54,6 +61,7 @@ def test_a_report_goes_where_the_administrator_says(address: str) -> None:
     assert " " not in link
     assert link.startswith(address.partition("{")[0])
     assert TEXT in unquote(link) or address.endswith("/help")
+    assert link == report_address(address).replace("{text}", quote(TEXT, safe=""))
 
 
 def test_a_long_text_is_cut_between_letters() -> None:

@@ -31,6 +31,7 @@ class BadgePage(Handler):
     """GET /open/badge?address=, or with the query of an open link"""
 
     needs_user = False
+    shows_account = True
 
     def get(self) -> None:
         """The form, and what to copy where it names something."""

@@ -21,6 +21,7 @@ class TextHandler(Handler):
     """GET /terms and /privacy, without a sign-in"""
 
     needs_user = False
+    shows_account = True
 
     def initialize(self, desk: Desk, name: str) -> None:
         """`name` is one of `TITLES`."""

@@ -19,6 +19,7 @@ class LinkHandler(Handler):
     """Base of both."""
 
     needs_user = False
+    shows_account = True
 
     @property
     def keys(self) -> ChannelKeys:
@@ -53,11 +54,7 @@ class LinkHandler(Handler):
     async def show(self, template: str, channel: Channel) -> None:
         """Send the page with the buttons."""
         names = await self.desk.ledger.aread(people.names, [channel.person_id])
-        self.finish(
-            self.render_page(
-                template, channel=channel, who=names.get(channel.person_id, ""), given=self.given, state=None
-            )
-        )
+        self.finish(self.render_page(template, channel=channel, who=names.get(channel.person_id, ""), given=self.given))
 
 
 class ConfirmHandler(LinkHandler):

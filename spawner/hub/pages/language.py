@@ -73,5 +73,5 @@ def _of_request(handler: Any, texts: dict[str, Translations], report_to: str | N
         "version": __version__,
         "announced": announced(handler, language),
         "has_kept_files": hub_pool(handler.settings).pool.catalog.keep.enabled,
-        "report_of": partial(report_of, handler, report_to),
+        "report_of": partial(report_of, handler, report_to, language),
     }

@@ -9,15 +9,16 @@ from jupyterhub.handlers.base import BaseHandler
 
 from spawner import __version__
 from spawner.pool.build import utc_now
-from spawner.reports import report_link, report_text
+from spawner.reports import report_address, report_link, report_text
 from spawner.request_ids import id_of, set_request_id
 
 
 class Report(NamedTuple):
-    """`link` is empty where the administrator has set none."""
+    """`link` and `address` are empty where the administrator has set none."""
 
     text: str
     link: str
+    address: str = ""
 
 
 def note_request_ids() -> None:
@@ -33,8 +34,8 @@ def note_request_ids() -> None:
     BaseHandler.set_default_headers = with_id
 
 
-def report_of(handler: Any, report_to: str | None, what: str) -> Report:
-    """Of this request. `what` is in the user's language."""
+def report_of(handler: Any, report_to: str | None, language: str, what: str) -> Report:
+    """Of this request. `what` is in the user's `language`."""
     request = handler.request
     text = report_text(
         what=what,
@@ -43,5 +44,6 @@ def report_of(handler: Any, report_to: str | None, what: str) -> Report:
         version=__version__,
         browser=request.headers.get("User-Agent", ""),
         now=utc_now(),
+        language=language,
     )
-    return Report(text, report_link(report_to, text))
+    return Report(text, report_link(report_to, text), report_address(report_to))
