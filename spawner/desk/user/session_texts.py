@@ -33,11 +33,12 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
 """Title and text."""
 KEPT_TEXTS: dict[NoticeKind, str] = {
     NoticeKind.DEADLINE: (
-        "Then its changed files are kept, up to {size}, and all others are deleted. Download the files you must not lose."
+        "Then its changed files are kept, up to {size}, and all others are deleted. Download the files you must not "
+        "lose."
     ),
     NoticeKind.GRACE: (
-        "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: at the "
-        "end the changed files are kept, up to {size}, and all others are deleted."
+        "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: at "
+        "the end the changed files are kept, up to {size}, and all others are deleted."
     ),
     NoticeKind.MAINTENANCE: (
         "Your notebook will be stopped for maintenance. Then its changed files are kept, up to {size}, and all others "

@@ -96,7 +96,9 @@ USER_STRINGS: dict[str, str] = {
     "still_here": "I'm still here",
     "notify_end": "Notify me before it ends",
     "ends_soon": "Download the files you want to keep now. They are deleted at the end.",
-    "ends_soon_kept": "At the end its changed files are kept, as you have chosen. Download the files you must not lose.",
+    "ends_soon_kept": (
+        "At the end its changed files are kept, as you have chosen. Download the files you must not lose."
+    ),
     "type": "Machine type",
     "running_for": "Running for",
     "started_in": "Startup time",
