@@ -10,6 +10,7 @@ from babel.numbers import format_decimal
 from babel.units import format_unit
 
 from spawner.desk.durations import SPACELESS
+from spawner.desk.zones import CLOCK
 
 GIB = 1024**3
 
@@ -24,7 +25,7 @@ class Formats:
     def time(self, at: datetime) -> str:
         """Date and time. In UTC where the reader's zone is not known; the page's script then replaces it."""
         there = at.astimezone(self.zone)
-        day, time = format_date(there, "medium", locale=self.locale), format_time(there, "short", locale=self.locale)
+        day, time = format_date(there, "medium", locale=self.locale), format_time(there, CLOCK, locale=self.locale)
         return f"{day} {time} UTC" if self.zone is UTC else f"{day} {time}"
 
     def day(self, at: datetime) -> str:
@@ -32,8 +33,8 @@ class Formats:
         return format_date(at.astimezone(self.zone).date(), "medium", locale=self.locale)
 
     def size(self, size: int) -> str:
-        """`size` is in bytes."""
-        return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GiB"
+        """`size` is in bytes. A GB has 1024 MB, as on all pages."""
+        return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GB"
 
     def span(self, seconds: float) -> str:
         """Hours and minutes, rounded down."""

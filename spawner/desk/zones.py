@@ -9,6 +9,8 @@ from babel.dates import format_date, format_time
 
 ZONE_COOKIE = "freepool-zone"
 LONGEST_NAME = 64
+CLOCK = "HH:mm"
+"""How every page writes a time of day, in both languages."""
 
 
 def zone_named(name: str | None) -> tzinfo:
@@ -24,5 +26,5 @@ def zone_named(name: str | None) -> tzinfo:
 def time_text(at: datetime, zone: tzinfo, locale: str) -> str:
     """Date and time in a zone. `locale` is Babel's name of the language. UTC is named, as no reader expects it."""
     there = at.astimezone(zone)
-    text = f"{format_date(there, 'medium', locale=locale)} {format_time(there, 'short', locale=locale)}"
+    text = f"{format_date(there, 'medium', locale=locale)} {format_time(there, CLOCK, locale=locale)}"
     return f"{text} UTC" if zone is UTC else text

@@ -93,7 +93,7 @@ export function formats(lang) {
   function clock(at, now) {
     const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
     const text = new Intl.DateTimeFormat(lang, {
-      hour: chinese ? "2-digit" : "numeric", minute: "2-digit", ...(sameDay ? {} : { weekday: "short" }),
+      hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(sameDay ? {} : { weekday: "short" }),
     }).format(at);
     return text.replace(/(\p{Script=Han})(?=\d)/gu, "$1 ");
   }
@@ -105,7 +105,9 @@ export function formats(lang) {
    */
   function date(at, after) {
     const sameDay = after !== undefined && new Date(after).toDateString() === new Date(at).toDateString();
-    return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(sameDay ? {} : { dateStyle: "medium" }) }).format(at);
+    return new Intl.DateTimeFormat(lang, {
+      timeStyle: "short", hourCycle: "h23", ...(sameDay ? {} : { dateStyle: "medium" }),
+    }).format(at);
   }
 
   /**
