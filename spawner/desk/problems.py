@@ -36,6 +36,7 @@ TITLES = {
     "not_allowed": "You do not have access to this",
     "signed_out": "Sign in again",
     "rate_limited": "Too many requests",
+    "not_offered": "This is turned off here",
     "unavailable": "The platform is not responding",
 }
 """Titles of the pages of errors, by their code; any other has `OTHER_TITLE`."""

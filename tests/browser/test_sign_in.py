@@ -16,12 +16,13 @@ LINKS = {
     "en-US": (
         "Open the link that you were given, or that freepool up printed. Administrators make new ones with freepool "
         "link: in the terminal, or on a cluster in the hub’s pod.",
-        "This link is not valid. Make a new one with freepool link.",
+        "This link is incomplete or not valid. Ask the person who gave it to you for a new one. Administrators make "
+        "links with freepool link.",
     ),
     "zh-CN": (
         "请打开你收到的链接，或 freepool up 打印的链接。管理员可用 freepool link 生成新链接："
         "在终端中运行，集群上则在 hub 的 pod 中运行。",
-        "此链接无效，请用 freepool link 生成新链接。",
+        "此链接不完整或无效。请向给你链接的人索取新链接。管理员可用 freepool link 生成。",
     ),
 }
 

@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from spawner.errors import PoolFull, Queued, Refusal
+from spawner.hub.login.links import NO_USE
+from spawner.hub.login.pages import LoginRefused
 from spawner.hub.pages.config import TEMPLATES
 from spawner.hub.pages.reports import Report
 from spawner.hub.refusal import SpawnRefused
@@ -48,10 +50,19 @@ def test_a_place_in_the_queue_leads_to_the_desk() -> None:
 def test_any_other_refusal_is_said_and_can_be_reported() -> None:
     shown = page(PoolFull("All of it is <in use>.", next_step="Wait."))
     assert "refresh" not in shown
-    assert "<h1>Something went wrong</h1>" in shown
+    assert "<span class='said' lang='en'>Your notebook was not started</span>" in shown
     assert "What: 503 All of it is &lt;in use&gt;. Wait." in shown
     assert 'href="mailto:ops@example.org"' in shown
     assert "<in use>" not in shown
+
+
+def test_a_login_that_is_refused_has_a_heading_of_its_own() -> None:
+    for refused, heading in (
+        (LoginRefused(403, "no", "No.", heading=NO_USE), "This sign-in link does not work"),
+        (LoginRefused(503, "away", "Away."), "You were not signed in"),
+    ):
+        shown = render(status_code=refused.status_code, exception=refused, message_html="No.")
+        assert f"<h1><span class='said' lang='en'>{heading}</span>" in shown
 
 
 def test_jupyterhubs_advice_to_restart_a_server_is_not_shown_where_the_platform_is_away() -> None:

@@ -9,7 +9,7 @@ import pytest
 from spawner.catalog import load_catalog
 from spawner.desk.i18n import load_translations
 from spawner.desk.problems import OTHER_TITLE, STATUS_TEXTS, describe_error, title_of
-from spawner.errors import BackendUnavailable, BadOption, NotAllowed, PoolFull, RateLimited, SlotFailed
+from spawner.errors import BackendUnavailable, BadOption, NotAllowed, NotOffered, PoolFull, RateLimited, SlotFailed
 from tests.stack import PROJECT
 
 CATALOG = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
@@ -49,6 +49,7 @@ def test_who_sends_an_unknown_id_reads_ids() -> None:
         (None, 403, "You do not have access to this"),
         (RateLimited("Too many.", seconds=3), 429, "Too many requests"),
         (BackendUnavailable("Away."), 503, "The platform is not responding"),
+        (NotOffered("This platform does not keep files."), 503, "This is turned off here"),
         (None, 502, "The platform is not responding"),
         (None, 500, OTHER_TITLE),
         (BadOption("No."), 400, OTHER_TITLE),

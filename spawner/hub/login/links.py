@@ -16,12 +16,16 @@ from spawner.origins import is_plain
 
 NEXT_COOKIE = "freepool-next"
 """The desk's landing page sets it: the page to open after the login, in hexadecimal."""
-NEW_LINK = ("Make a new one with <code>freepool link</code>.", "请用 <code>freepool link</code> 生成新链接。")
+NEW_LINK = (
+    "Ask the person who gave it to you for a new one. Administrators make links with <code>freepool link</code>.",
+    "请向给你链接的人索取新链接。管理员可用 <code>freepool link</code> 生成。",
+)
 SENTENCES = {
-    BadLink.NOT_VALID: ("This link is not valid.", "此链接无效，"),
-    BadLink.EXPIRED: ("This link has expired.", "此链接已过期，"),
-    BadLink.USER_DELETED: ("This link was made for a user who has been deleted since.", "此链接所属的用户已被删除，"),
+    BadLink.NOT_VALID: ("This link is incomplete or not valid.", "此链接不完整或无效。"),
+    BadLink.EXPIRED: ("This link has expired.", "此链接已过期。"),
+    BadLink.USER_DELETED: ("This link was made for a user who has been deleted since.", "此链接所属的用户已被删除。"),
 }
+NO_USE = in_both("This sign-in link does not work", "此登录链接无法使用")
 PAGES = {bad: both(f"{english} {NEW_LINK[0]}", chinese + NEW_LINK[1]) for bad, (english, chinese) in SENTENCES.items()}
 IN_A_TAB = both("Open this link in a tab of its own.", "请在单独的标签页中打开此链接。")
 OTHER_USER = (
@@ -53,7 +57,7 @@ class LinkHandler(QuietHandler):
         self._refuse_other_pages()
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:  # the link is genuine, and JupyterHub's own rules refuse the name
-            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID])
+            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID], heading=NO_USE)
         self.redirect(self._next())  # get_next_url would keep the token in the URL
 
     def _next(self) -> str:
@@ -80,14 +84,15 @@ class LinkHandler(QuietHandler):
         headers = self.request.headers
         is_ahead = "prefetch" in headers.get("Sec-Purpose", "")  # speculation rules load a document that nobody sees
         if is_ahead or headers.get("Sec-Fetch-Dest", "document") != "document":
-            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB)
+            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB, heading=NO_USE)
         now = self.current_user
         if now is None or now.name == self.authenticator.normalize_username(self.get_argument("user", "")):
             return
         # Not from a page of this host either: some lead on to an address that a link to them has named.
         if headers.get("Sec-Fetch-Site", "none") != "none":
             logout = url_path_join(self.hub.base_url, "logout")
-            raise LoginRefused(403, "a page would change the user", both(*OTHER_USER, name=now.name, logout=logout))
+            said = both(*OTHER_USER, name=now.name, logout=logout)
+            raise LoginRefused(403, "a page would change the user", said, heading=NO_USE)
 
 
 class LinkAuthenticator(Authenticator):
@@ -111,7 +116,7 @@ class LinkAuthenticator(Authenticator):
         if not isinstance(link, BadLink) and was_deleted_since(handler.db, self.normalize_username(name), link.issued):
             link = BadLink.USER_DELETED
         if isinstance(link, BadLink):
-            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link])
+            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link], heading=NO_USE)
         return name
 
     def delete_user(self, user: Any) -> None:

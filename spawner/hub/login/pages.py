@@ -22,15 +22,20 @@ def in_both(english: str, chinese: str) -> str:
     return "<br class='said-break'>".join(parts)
 
 
+NOT_SIGNED_IN = in_both("You were not signed in", "未能登录")
+"""The heading of most refusals."""
+
+
 class LoginRefused(HTTPError):
-    """Shown on JupyterHub's error page, which reads `jupyterhub_html_message`.
+    """Shown on JupyterHub's error page, which reads `jupyterhub_html_message`, and ours `heading`.
 
     `reason` is for the log, and for the login form of an authenticator that has one.
     """
 
-    def __init__(self, status: int, reason: str, html: str) -> None:
+    def __init__(self, status: int, reason: str, html: str, *, heading: str = NOT_SIGNED_IN) -> None:
         super().__init__(status, "%s", reason, reason=HTTPStatus(status).phrase)  # the title
         self.jupyterhub_html_message = html
+        self.heading = heading
 
 
 class QuietHandler(BaseHandler):
