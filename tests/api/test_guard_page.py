@@ -53,14 +53,14 @@ def test_a_note_is_shown_in_both_languages_with_a_way_to_its_person(admin: Calle
     assert "cannot be seen" not in page, "this machine's pool sees all of it"
     chinese = admin.get("admin/guard", headers=CHINESE).text
     assert "其中运行着以下名称的程序：xmrig" in chinese
-    assert "Notebook 使用情况" in chinese
+    assert "异常使用" in chinese
 
 
 def test_a_dismissed_note_is_shown_no_more(admin: Caller, note: GuardNote) -> None:
     path = f"admin/guard/{note.id}/dismiss"
     assert admin.post(path, follow_redirects=False).status_code == 303
     assert "xmrig" not in admin.get("admin/guard").text
-    assert "There are no notes." in admin.get("admin/guard").text
+    assert "Nothing unusual was seen." in admin.get("admin/guard").text
     (kept,) = admin.stack.ledger.read(guard_notes.of_person, note.person_id)
     assert (kept.dismissed_by, kept.dismissed_at is not None) == (admin.user, True)
     again = admin.post(path)

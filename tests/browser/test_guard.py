@@ -59,8 +59,8 @@ def test_notes_are_read_and_taken_away(
     page: Page = enter(name, locale=language, **options).open_desk()
     page.locator(".account summary").click()
     page.get_by_role("link", name=say("Operations")).click()
-    page.get_by_role("main").get_by_role("link", name=say("Use of notebooks")).click()
-    expect(heading(page)).to_have_text(say("Use of notebooks"))
+    page.get_by_role("main").get_by_role("link", name=say("Unusual use")).click()
+    expect(heading(page)).to_have_text(say("Unusual use"))
     rows = page.get_by_role("row")
     expect(rows).to_have_count(1 + len(EVIDENCE))
     expect(page.get_by_role("main")).to_contain_text("203.0.113.80:3333, [2001:db8::80]:14444")
@@ -71,4 +71,4 @@ def test_notes_are_read_and_taken_away(
     for left in range(len(EVIDENCE), 0, -1):
         page.get_by_role("button", name=say("Mark as OK")).first.click()
         expect(rows).to_have_count(left if left > 1 else 0)
-    expect(page.get_by_role("main")).to_contain_text(say("There are no notes."))
+    expect(page.get_by_role("main")).to_contain_text(say("Nothing unusual was seen."))

@@ -108,9 +108,9 @@ def test_a_user_is_found_banned_unbanned_exported_and_forgotten_by_keyboard(  # 
     download.value.save_as(file)
     assert json.loads(file.read_text())["tables"]["bans"][0]["evidence"] == "<b>xmrig</b>"
 
-    press(desk, "link", say("Forget…"))
+    press(desk, "link", say("Erase data…"))
     expect(desk.get_by_role("main")).to_contain_text(say("JupyterHub still has the user {name}.", name=name))
-    expect(desk.get_by_role("button", name=say("Forget"), exact=True)).to_have_count(0)
+    expect(desk.get_by_role("button", name=say("Erase"), exact=True)).to_have_count(0)
     violations += findings(desk, "forget, refused")
     banned.context.pages[0].goto("about:blank")
     assert shared_stack.api("DELETE", f"/users/{name}").status_code == 204
@@ -121,7 +121,7 @@ def test_a_user_is_found_banned_unbanned_exported_and_forgotten_by_keyboard(  # 
     assert_fits(desk)
     violations += findings(desk, "forget")
     picture(desk, "forget", full_page=True)
-    press(desk, "button", say("Forget"))
+    press(desk, "button", say("Erase"))
     expect(heading(desk)).to_have_text(say("Users"))
     assert shared_stack.ledger.read(people.find, person_id) is None
     assert_fits(desk)

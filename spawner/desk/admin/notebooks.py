@@ -13,7 +13,7 @@ from spawner.desk.admin.causes import FAILURE_STEPS, title_of
 from spawner.desk.admin.commands import parse_command
 from spawner.desk.admin.load_chart import DAY, WEEK, LoadChart, chart_of
 from spawner.desk.admin.pages import AdminHandler
-from spawner.desk.admin.run_words import ENDS, STATES
+from spawner.desk.admin.run_words import ENDS, STATES, flavor_titles, image_titles
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
@@ -102,7 +102,7 @@ class NotebooksHandler(AdminHandler):
         runs, total = await self.found(text)
         failures, spans = await self.desk.ledger.aread(_read_past, now)
         language = self.language_texts.language
-        titles = {one.id: one.title.in_language(language) for one in self.desk.catalog.flavors}
+        titles = dict(flavor_titles(self.desk.catalog, language))
         charts = [(name, self._chart(spans, titles, span, now)) for name, span in (("day", DAY), ("week", WEEK))]
         self.set_status(status)
         self.finish(
@@ -116,6 +116,7 @@ class NotebooksHandler(AdminHandler):
                 failures=failures,
                 charts=charts,
                 titles=titles,
+                images=image_titles(self.desk.catalog, language),
                 states=STATES,
                 uses=USES,
                 ends=ENDS,
@@ -167,13 +168,16 @@ class StopPage(NotebooksHandler):
         )
         if run is None:
             raise Conflict("This notebook is no longer running.", next_step="Reload the list.")
-        title = title_of(self.desk.catalog, run.instance.flavor, self.language_texts.language)
+        language = self.language_texts.language
+        title = title_of(self.desk.catalog, run.instance.flavor, language)
+        image = image_titles(self.desk.catalog, language).get(run.instance.image, run.instance.image)
         self.finish(
             self.render_page(
                 "admin/notebook_stop.html",
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
                 run=run,
                 title=title,
+                image=image,
                 when=self.time_text,
             )
         )

@@ -24,7 +24,7 @@ from spawner.desk.admin.people_views import (
     run_view,
     summary,
 )
-from spawner.desk.admin.run_words import ENDS, PAID_STATES, STATES
+from spawner.desk.admin.run_words import ENDS, PAID_STATES, STATES, flavor_titles, image_titles
 from spawner.desk.allowances import SOURCES as GRANTED
 from spawner.desk.allowances import UNLIMITED, amount
 from spawner.desk.http import JsonHandler
@@ -181,19 +181,23 @@ class PersonPage(PeopleHandler):
         view = self.view(await self.person_record(person_id))
         accepted = await self.desk.ledger.aread(terms.acceptances, at_most=20, person_id=person_id)
         allowance = await self.desk.ledger.aread(read_person, self.desk.catalog, person_id, utc_now())
+        classes = self.desk.catalog.allowances.classes
         self.show(
             "admin/person.html",
             view=view,
             trust=TRUST,
             sources=SOURCES,
             states=STATES,
+            titles=flavor_titles(self.desk.catalog, self.language_texts.language),
+            images=image_titles(self.desk.catalog, self.language_texts.language),
+            class_titles={one.id: one.title.in_language(self.language_texts.language) for one in classes},
             ends=ENDS,
             paid_states=PAID_STATES,
             is_self=person_id == self.person_id,
             accepted=accepted,
             allowance=allowance,
             granted=GRANTED,
-            classes=self.desk.catalog.allowances.classes,
+            classes=classes,
             weeks=GRANT_WEEKS,
             new_form=new_id(),
             amount=self.amount,

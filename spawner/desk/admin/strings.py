@@ -87,7 +87,7 @@ ADMIN_STRINGS: dict[str, str] = {
     "no_failures": "No errors.",
     "failure": "{text}: {n}",
     # Other pages
-    "guard": "Use of notebooks",
+    "guard": "Unusual use",
     "notebooks": "Running notebooks",
     "allowances": "Allowances",
     "announcement": "Announcement",

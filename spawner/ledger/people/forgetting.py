@@ -35,7 +35,7 @@ BILLED = "A paid notebook of {name} has not been deleted and may incur charges: 
 HAS_USER = "JupyterHub still has the user {name}."
 STOP = "Stop it on the page Running notebooks first, or ban the user, which ends everything."
 DELETE_IT = "Its owner must delete it or unlink the account; a banned user can do both."
-DELETE_USER = "Delete the user in JupyterHub first: DELETE /hub/api/users/{name}."
+DELETE_USER = "Delete the user from JupyterHub first, by its API: DELETE /hub/api/users/{name}."
 
 
 @dataclass(frozen=True)
