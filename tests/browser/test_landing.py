@@ -96,7 +96,6 @@ def test_a_token_is_made_and_revoked_on_the_hubs_page(visitor: Visitor) -> None:
     ask = {"Authorization": f"token {token.inner_text()}"}
     url = f"{visitor.stack.url}/hub/api/user"
     assert visitor.stack.http.get(url, headers=ask).json()["name"] == visitor.user
-    page.reload()
     row = page.get_by_role("row", name="for a test")
     row.get_by_role("button", name="Revoke").click()
     expect(row).to_have_count(0)

@@ -81,15 +81,15 @@ export function examples(model) {
         example.available && cautions(example, model).map(
           (text, place) => h("p", { class: "hint", key: `caution-${place}` }, text),
         ),
+        example.available && state.instance?.state !== "stopping" && example.seconds && h(
+          "p", { class: "card-time", key: "time" }, t("about_time", { time: f.about(example.seconds) }),
+        ),
         h(
           "div", { class: "card-end", key: "end" },
           openControl(example, model),
           h(
             "a", { class: "card-share", key: "share", href: `open/badge?example=${encodeURIComponent(example.id)}` },
             t("share"), h("span", { class: "sr-only" }, ` ${example.title}`),
-          ),
-          example.available && state.instance?.state !== "stopping" && example.seconds && h(
-            "span", { class: "card-time", key: "time" }, t("about_time", { time: f.about(example.seconds) }),
           ),
         ),
       )),

@@ -35,9 +35,35 @@ byId("request-token").addEventListener("submit", async (event) => {
   };
   const answer = await ask(tokens, { method: "POST", body: JSON.stringify(body) });
   if (!answer) return;
-  byId("token-result").textContent = (await answer.json()).token;
+  const made = await answer.json();
+  byId("token-result").textContent = made.token;
   byId("token-area").hidden = false;
+  list(made, scopes);
 });
+
+/**
+ * Add a new token to the list.
+ * @param {{id: string, note: string, created: string, expires_at: string | null}} made
+ * @param {string} scopes
+ */
+function list({ id, note, created, expires_at: end }, scopes) {
+  const template = /** @type {HTMLTemplateElement} */ (byId("token-row"));
+  const { all = "", unused = "", never = "" } = template.dataset;
+  const row = /** @type {HTMLTableRowElement} */ (document.importNode(template.content, true).querySelector("tr"));
+  row.dataset.tokenId = id;
+  const texts = [note, scopes ? scopes.split(/\s+/).join(", ") : all, unused, timeText(created), end ? timeText(end) : never];
+  texts.forEach((text, place) => {
+    const cell = row.cells[place];
+    if (cell) cell.textContent = text;
+  });
+  byId("tokens").hidden = false;
+  byId("tokens").querySelector("tbody")?.prepend(row);
+}
+
+/** @param {string} at */
+function timeText(at) {
+  return new Date(at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+}
 
 document.addEventListener("click", async ({ target }) => {
   const row = target instanceof Element && target.closest("[data-revoke]") && target.closest("tr");
@@ -47,5 +73,5 @@ document.addEventListener("click", async ({ target }) => {
 });
 
 for (const time of document.querySelectorAll("time")) {
-  time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+  time.textContent = timeText(time.dateTime);
 }
