@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
 from spawner.desk.durations import SPACELESS
-from spawner.desk.zones import CLOCK
+from spawner.desk.zones import time_text
 
 GIB = 1024**3
 
@@ -24,9 +24,7 @@ class Formats:
 
     def time(self, at: datetime) -> str:
         """Date and time. In UTC where the reader's zone is not known; the page's script then replaces it."""
-        there = at.astimezone(self.zone)
-        day, time = format_date(there, "medium", locale=self.locale), format_time(there, CLOCK, locale=self.locale)
-        return f"{day} {time} UTC" if self.zone is UTC else f"{day} {time}"
+        return time_text(at, self.zone, self.locale)
 
     def day(self, at: datetime) -> str:
         """The date."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, get_datetime_format
 
 ZONE_COOKIE = "freepool-zone"
 LONGEST_NAME = 64
@@ -26,5 +26,6 @@ def zone_named(name: str | None) -> tzinfo:
 def time_text(at: datetime, zone: tzinfo, locale: str) -> str:
     """Date and time in a zone. `locale` is Babel's name of the language. UTC is named, as no reader expects it."""
     there = at.astimezone(zone)
-    text = f"{format_date(there, 'medium', locale=locale)} {format_time(there, CLOCK, locale=locale)}"
+    day, time = format_date(there, "medium", locale=locale), format_time(there, CLOCK, locale=locale)
+    text = str(get_datetime_format("medium", locale=locale)).replace("{0}", time).replace("{1}", day)
     return f"{text} UTC" if zone is UTC else text

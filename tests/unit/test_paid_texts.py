@@ -23,9 +23,9 @@ NIGHT = datetime(2026, 3, 1, 18, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("cookie", "english", "chinese", "day"),
     [
-        (None, "Mar 1, 2026 18:30 UTC", "2026年3月1日 18:30 UTC", "Mar 1, 2026"),
-        ("Asia/Shanghai", "Mar 2, 2026 02:30", "2026年3月2日 02:30", "Mar 2, 2026"),
-        ("America/New_York", "Mar 1, 2026 13:30", "2026年3月1日 13:30", "Mar 1, 2026"),
+        (None, "Mar 1, 2026, 18:30 UTC", "2026年3月1日 18:30 UTC", "Mar 1, 2026"),
+        ("Asia/Shanghai", "Mar 2, 2026, 02:30", "2026年3月2日 02:30", "Mar 2, 2026"),
+        ("America/New_York", "Mar 1, 2026, 13:30", "2026年3月1日 13:30", "Mar 1, 2026"),
     ],
 )
 def test_times_are_those_of_the_readers_zone(cookie: str | None, english: str, chinese: str, day: str) -> None:

@@ -14,9 +14,9 @@ AT = datetime(2026, 11, 27, 20, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("zone", "locale", "text"),
     [
-        ("Asia/Shanghai", "en", "Nov 28, 2026 04:30"),
+        ("Asia/Shanghai", "en", "Nov 28, 2026, 04:30"),
         ("Asia/Shanghai", "zh_Hans_CN", "2026年11月28日 04:30"),
-        (None, "en", "Nov 27, 2026 20:30 UTC"),
+        (None, "en", "Nov 27, 2026, 20:30 UTC"),
         ("no/such", "zh_Hans_CN", "2026年11月27日 20:30 UTC"),
     ],
 )

@@ -170,7 +170,7 @@ export class Panel {
     }
     const { percent, limit } = numbers?.cpu ?? {};
     if (typeof percent === "number") {
-      rows.push([t.say("cpu"), limit ? t.say("cpu_used", { percent: Math.round(percent), limit }) : `${Math.round(percent)} %`]);
+      rows.push([t.say("cpu"), limit ? t.say("cpu_used", { used: Number(((percent * limit) / 100).toFixed(1)), limit }) : `${Math.round(percent)} %`]);
     }
     parts.usage.hidden = rows.length === 0;
     const text = JSON.stringify(rows);
@@ -188,7 +188,7 @@ export class Panel {
     if (parts.messages.dataset.ids === text) return;
     parts.messages.dataset.ids = text;
     parts.messages.replaceChildren(h("h3", {}, t.say("messages")), ...(announcement ? [h("p", {}, announcement.text)] : []), ...open.map((/** @type {Notice} */ notice) => (
-      h("p", {}, h("strong", {}, notice.title), ` ${notice.text}`))));
+      h("div", { class: "freepool-message" }, h("p", {}, h("strong", {}, notice.title)), h("p", {}, notice.text)))));
   }
 
   #drawPermission() {
