@@ -35,7 +35,10 @@ class Formats:
         return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GB"
 
     def span(self, seconds: float) -> str:
-        """Hours and minutes, rounded down."""
+        """Hours and minutes, rounded down; seconds below a minute, beside which a cost would look wrong."""
+        if 0 < int(seconds) < 60:
+            text = format_unit(int(seconds), "duration-second", "short", locale=self.locale)
+            return SPACELESS.sub("\\1\u00a0", text)
         minutes = max(0, int(seconds)) // 60
         parts = ((minutes // 60, "duration-hour"), (minutes % 60, "duration-minute"))
         units = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]

@@ -69,3 +69,8 @@ def test_a_user_reads_that_it_runs_only_while_it_runs() -> None:
     ):
         assert shown(later_on, NoticeKind.RUNNING) == []
     assert shown(order(state=OrderState.STOPPED), NoticeKind.STOPPED) == ["Your ecs.g6.large has stopped."]
+
+
+def test_a_run_below_a_minute_is_told_in_seconds() -> None:
+    spans = [Formats("zh_Hans_CN").span(seconds) for seconds in (0, 40.7, 60)]
+    assert spans == ["0\u00a0分钟", "40\u00a0秒", "1\u00a0分钟"]
