@@ -38,12 +38,16 @@ LOGIN_STORIES: dict[str, Story] = {"login": shoot_login}
 
 
 def change_catalog(data: dict[str, Any]) -> None:
-    """`cpu-large` can be had once and two hours a week, so that two users are enough for a queue; files are kept."""
+    """`cpu-large` can be had once and two hours a week, so that two users are enough for a queue; files are kept.
+
+    A session of an hour that is extended once takes an hour and a half.
+    """
     large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
     large |= {"limit": 1, "session_minutes": 60, "allowance": {"class": "cpu"}}
     title = {"en": "CPU large", "zh": "CPU 大内存型"}
     data["allowances"]["classes"].append({"id": "cpu", "title": title, "hours": 2})
     data["keep"] = {"enabled": True, "limit": "1MiB"}
+    data["sessions"] = data.get("sessions", {}) | {"extension_minutes": 30}
 
 
 @contextmanager

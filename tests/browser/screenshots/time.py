@@ -11,7 +11,7 @@ from datetime import timedelta
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
-from spawner.ledger.pool.tables import instances
+from spawner.ledger.pool.tables import instances, tickets
 from spawner.ledger.time.tables import allowance_charges
 from spawner.ledger.transitions import touch
 from spawner.pool.build import utc_now
@@ -56,7 +56,7 @@ def shoot_time(shoot: Shoot) -> None:
         _take_lab(shoot, lab, "lab-panel")
         _warnings(shoot, ann, desk, lab, instance.id)
 
-        _began(shoot, instance.id, timedelta(hours=2))
+        _began(shoot, instance.id, timedelta(hours=1.5))
         reach_end(shoot.stack.ledger, instance.id, instance.person_id)
         expect(lab.locator(LAB_END)).to_be_visible(timeout=90_000)
         _take_lab(shoot, lab, "lab-ended")
@@ -79,7 +79,7 @@ def _warnings(shoot: Shoot, ann: Visitor, desk: Page, lab: Page, instance_id: st
             end = utc_now() + timedelta(minutes=minutes)
             if minutes < 5:  # an end that nobody was told of would move
                 tell(stack.ledger, instance_id, ann.instances()[0].person_id, end)
-            _began(shoot, instance_id, timedelta(minutes=(59 if minutes > 5 else 119) - minutes))
+            _began(shoot, instance_id, timedelta(minutes=(59 if minutes > 5 else 89) - minutes))
             set_end(stack.ledger, instance_id, end)
             words = shoot.say("Your notebook ends in {time}", time=_in_minutes(shoot, minutes))
             notice = desk.locator(".notice strong", has_text=words)
@@ -118,8 +118,13 @@ def _write_file(visitor: Visitor, name: str) -> None:
 
 def _began(shoot: Shoot, instance_id: str, ago: timedelta) -> None:
     """As if the notebook ran since then, so that its time, its progress and its hours are those of a whole session."""
-    change = update(instances).where(instances.c.id == instance_id).values(usable_at=utc_now() - ago)
-    shoot.stack.ledger.write(lambda connection: connection.execute(change))
+    usable = utc_now() - ago
+    asked = usable - timedelta(seconds=0.8)
+    changes = (
+        update(tickets).where(tickets.c.instance_id == instance_id).values(joined_at=asked, called_at=asked),
+        update(instances).where(instances.c.id == instance_id).values(requested_at=asked, usable_at=usable),
+    )
+    shoot.stack.ledger.write(lambda connection: [connection.execute(change) for change in changes])
 
 
 def _used(shoot: Shoot, instance_id: str, hours: float) -> None:
