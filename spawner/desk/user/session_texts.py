@@ -33,8 +33,7 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
 """Title and text."""
 KEPT_TEXTS: dict[NoticeKind, str] = {
     NoticeKind.DEADLINE: (
-        "Then its changed files are kept, up to {size}, and all others are deleted. Download the files you must not "
-        "lose."
+        "Then changed files are kept, up to {size}, and the rest is deleted. Download what you must not lose."
     ),
     NoticeKind.GRACE: (
         "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: at "
