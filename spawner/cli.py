@@ -132,9 +132,13 @@ def _new_login_key(options: argparse.Namespace) -> None:
 
 def _migrate(options: argparse.Namespace) -> None:
     from spawner.ledger.engine import make_engine
-    from spawner.ledger.migrate import migrate_when_it_answers
+    from spawner.ledger.migrate import make_schema, migrate_when_it_answers
 
-    migrate_when_it_answers(make_engine(load_settings().ledger), within=options.wait)
+    settings = load_settings()
+    engine = make_engine(settings.ledger)
+    migrate_when_it_answers(engine, within=options.wait)
+    if settings.hub_schema is not None:
+        make_schema(engine, settings.hub_schema)
 
 
 def _warm(options: argparse.Namespace) -> None:

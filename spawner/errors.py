@@ -21,6 +21,7 @@
         ├── NotForYou             403, policies give the flavor or image to other groups
         ├── NoHours               403, the person's hours of the flavor's class are used up
         ├── NameTaken             403, the name that a login gives belongs to another account here
+        ├── OfAnotherHub          403, the account is on another hub of this platform
         ├── NoConsent             403, no unused consent to being billed for this server
         ├── Conflict              409, the state of the user's instances does not allow it
         │   ├── AlreadyRunning    the user has an instance
@@ -214,6 +215,18 @@ class NameTaken(Refusal):
 
     status = 403
     code = "name_taken"
+
+
+class OfAnotherHub(Refusal):
+    """The person's hub is another one, whose name is in `params`."""
+
+    status = 403
+    code = "other_hub"
+
+    @property
+    def hub(self) -> str:
+        """Its name."""
+        return str(self.params["hub"])
 
 
 class Conflict(Refusal):

@@ -18,6 +18,7 @@ from spawner.bundle_settings import BundleSettings
 from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
 from spawner.guard_settings import GuardSettings
+from spawner.hub_settings import MAIN_HUB, HubSettings
 from spawner.link_settings import LinkSettings
 from spawner.login_settings import LoginSettings
 from spawner.network_settings import InstanceNetwork
@@ -69,6 +70,13 @@ class Settings(AddressSettings):
     )
     shared_database: bool = Field(
         default=False, description="Whether JupyterHub's own tables live in the ledger's database; their names differ."
+    )
+    hubs: HubSettings = Field(
+        default=HubSettings(), description="Several hubs that share one ledger and one pool; docs/scale.md."
+    )
+    slots: Path | None = Field(
+        default=None,
+        description="Folder of the slots on this machine. Default: in `state`. Hubs without sandboxes can share one.",
     )
     kubernetes: KubernetesPool | None = Field(
         default=None, description="The cluster, where instances are pods; unset: instances run on this machine."
@@ -163,6 +171,17 @@ class Settings(AddressSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _hubs_share_a_pool(self) -> Settings:
+        """A steward ends instances whose slots it does not see, so the hubs of one ledger must see the same slots."""
+        is_shared = self.kubernetes is not None or (self.slots is not None and self.isolation is Isolation.NONE)
+        if self.hubs.has_others and not is_shared:
+            raise ValueError(
+                "hubs: several hubs need one pool for all of them, on Kubernetes. On one machine each `freepool up` "
+                "has slots of its own, which reach its own hub only"
+            )
+        return self
+
     def webhook(self) -> str | None:
         """The administrator's webhook. Raises `SetupError` where its file cannot be read."""
         if self.notify_url_file is None:
@@ -185,7 +204,7 @@ class Settings(AddressSettings):
     @property
     def slots_dir(self) -> Path:
         """Folder in which the local backend keeps one folder per slot."""
-        return self.state / "slots"
+        return self.slots or self.state / "slots"
 
     @property
     def traffic_dir(self) -> Path:
@@ -199,8 +218,16 @@ class Settings(AddressSettings):
 
     @property
     def hub_database(self) -> str:
-        """SQLAlchemy URL of JupyterHub's own tables."""
-        return self.ledger if self.shared_database else f"sqlite:///{self.state / 'jupyterhub.sqlite'}"
+        """SQLAlchemy URL of JupyterHub's own tables. No two hubs share them: in one database each has a schema."""
+        if not self.shared_database:
+            return f"sqlite:///{self.state / 'jupyterhub.sqlite'}"
+        return self.ledger if self.hub_schema is None else _in_schema(self.ledger, self.hub_schema)
+
+    @property
+    def hub_schema(self) -> str | None:
+        """PostgreSQL's schema of JupyterHub's own tables in the ledger's database; None: the default one."""
+        is_in_default = self.hubs.name == MAIN_HUB or not self.shared_database
+        return None if is_in_default else f"hub_{self.hubs.name.replace('-', '_')}"
 
     @property
     def instance_hub_url(self) -> str:
@@ -251,6 +278,14 @@ class Settings(AddressSettings):
                 name=name,
                 why=error.strerror or error,
             ) from None
+
+
+def _in_schema(url: str, schema: str) -> str:
+    """A PostgreSQL URL whose tables are in a schema."""
+    from sqlalchemy import make_url  # noqa: PLC0415  (most programs need no database of JupyterHub's)
+
+    made = make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
+    return made.render_as_string(hide_password=False)
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -46,6 +46,7 @@ from spawner.desk.user.shared_state import SharedStateReader
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.desk.warm_up import warm_up
 from spawner.hub_client import HubClient, open_hub_client
+from spawner.hub_settings import OTHER_HUB_PATH
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.pool.day_reader import DayReader
@@ -84,7 +85,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
     catalog = read.catalog
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
-    admission = Admission(catalog, backend, utc_now, new_id)
+    admission = Admission(catalog, backend, utc_now, new_id, settings.hubs.name if settings.hubs.has_others else None)
     days = DayReader()
     desk = Desk(
         settings=settings,
@@ -146,6 +147,7 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("language/{tag}", common.LanguageLinkHandler, parameters=(LANGUAGE_TAG,)),
         Route("oauth_callback", common.CallbackHandler),
         Route("health", common.HealthHandler),
+        Route(OTHER_HUB_PATH, common.OtherHubHandler),
         Route("status", status.StatusHandler, options={"status": status.recent_status(desk)}),
         Route("report", reports.ReportHandler),
         Route("unavailable/{status}", unavailable.UnavailableHandler, parameters=(STATUS,)),

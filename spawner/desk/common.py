@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from pydantic import BaseModel
@@ -186,6 +186,24 @@ class NotFoundHandler(Handler):
         self.wants_json = bool(re.match(re.escape(self.desk.base) + "api/", self.request.path))
         await super().prepare()
         raise HTTPError(404)
+
+
+class OtherHubHandler(Handler):
+    """GET /other-hub?hub=&state=: this hub's login has found that the person is of another one.
+
+    Leads there, with the page for which the sign-in with this state began. Nobody is signed in here.
+    """
+
+    needs_user = False
+
+    def get(self) -> None:
+        """Redirect. 404 for a hub that is not in the settings."""
+        following = urlsplit(self.hub_auth.get_next_url(self.get_argument("state", "")))
+        target = following._replace(scheme="", netloc="").geturl()
+        url = self.desk.settings.hubs.url_on(self.get_argument("hub", ""), target)
+        if url is None:
+            raise HTTPError(404)
+        self.redirect(url)
 
 
 class CallbackHandler(HubOAuthCallbackHandler, Handler):

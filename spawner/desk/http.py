@@ -32,7 +32,8 @@ from spawner.desk.report_view import make_report
 from spawner.desk.streams import MOST, Streams
 from spawner.desk.terms.check import accept_path, needs_acceptance
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
-from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
+from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, OfAnotherHub, RateLimited, Refusal, SignedOut
+from spawner.hub_client import HubRefused
 from spawner.i18n import LANGUAGE_NAMES
 from spawner.ledger.people import bans, people
 from spawner.ledger.people.rows import Ban, Person
@@ -125,7 +126,11 @@ class Handler(HubOAuthenticated, RequestHandler):
         if self.current_user is not None:
             self._count_request()
             if self.needs_person:
-                self.person, self.ban = await self._find_person()
+                try:
+                    self.person, self.ban = await self._find_person()
+                except HubRefused as refusal:
+                    self._lead_to_hub(refusal)
+                    return
                 self._refuse_ban()
                 await self._require_terms()
         else:
@@ -147,6 +152,16 @@ class Handler(HubOAuthenticated, RequestHandler):
             log.info("%s is shown without the visitor's account: %s", self.request.path, error or "no answer")
             return None
         return {"name": self.current_user["name"], "admin": self.is_admin}
+
+    def _lead_to_hub(self, refusal: HubRefused) -> None:
+        """Lead a page's visitor who was moved to another hub there. Raises the refusal for anything else."""
+        is_page = not self.wants_json and not self.is_by_token and self.request.method in ("GET", "HEAD")
+        hub = str(refusal.params.get("hub", "")) if refusal.code == OfAnotherHub.code else ""
+        url = self.desk.settings.hubs.url_on(hub, self.request.uri or "/")
+        if url is None or not is_page:
+            raise refusal
+        self.current_user = None  # for subclasses, which look at the user after this
+        self.redirect(url)
 
     async def ask_to_sign_in(self) -> None:
         """Answer a GET of this page by a browser that is not signed in."""
@@ -239,7 +254,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         user, ledger, now = self.current_user, self.desk.ledger, utc_now()
 
         def read(connection: Connection) -> tuple[Person, Ban | None] | None:
-            person = people.current(connection, user["name"], user["created"])
+            person = people.current(connection, user["name"], user["created"], self.desk.settings.hubs.name)
             return None if person is None else (person, bans.of_person(connection, person.id, now=now))
 
         found = await ledger.aread(read) if user.get("created") else None

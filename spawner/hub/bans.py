@@ -24,7 +24,7 @@ from tornado.web import HTTPError
 
 from spawner.errors import Banned, FreepoolError
 from spawner.hub.login.pages import both, in_both
-from spawner.hub.people import HubPeople, PersonHandler, hub_user
+from spawner.hub.people import HubPeople, PersonHandler
 from spawner.ledger.people import bans
 from spawner.ledger.people.bans import BannedUser
 from spawner.ledger.people.rows import Ban, BanCode, HubUser
@@ -127,12 +127,16 @@ async def _refuse(handler: Any, bans_of_hub: HubBans) -> None:
     """Raise `BanRefused` where the one who asks is banned, and where somebody visits a banned person's notebook."""
     asking = getattr(handler.current_user, "orm_user", None)
     if isinstance(asking, orm.User):
-        ban = await bans_of_hub.of(hub_user(asking))
+        ban = await bans_of_hub.of(bans_of_hub.people.user(asking))
         if ban is not None and not _is_open(handler):
             raise BanRefused(bans.refusal_of(ban), handler.default_url or handler.hub.base_url)
     if isinstance(handler, UserUrlHandler) and handler.has_scope(f"access:servers!server={_owner(handler)}/"):
         owner = orm.User.find(handler.db, _owner(handler))
-        if owner is not None and owner is not asking and await bans_of_hub.of(hub_user(owner)) is not None:
+        if (
+            owner is not None
+            and owner is not asking
+            and await bans_of_hub.of(bans_of_hub.people.user(owner)) is not None
+        ):
             raise HTTPError(403, "The owner of this notebook is banned, so nobody may use it.")
 
 

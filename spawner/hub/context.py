@@ -62,7 +62,7 @@ def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
 def _make(settings: Settings) -> HubPool:
     pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
     pool.desk_key_of = lambda instance_id: desk_key(settings.secret("desk"), instance_id)
-    exit_watcher, running = ExitWatcher(pool.view), RunningReader(pool.ledger, pool.view)
+    exit_watcher, running = ExitWatcher(pool.view), RunningReader(pool.ledger, pool.view, hub=settings.hubs.name)
     looks = exit_watcher.look_at_all(running.keys)
     tasks = [
         pool.view.start(),

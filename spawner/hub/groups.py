@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from tornado.web import HTTPError
 
 from spawner.aio import TaskSet
 from spawner.errors import FreepoolError
-from spawner.hub.people import HubPeople, hub_people, hub_user
+from spawner.hub.people import HubPeople, hub_people
 from spawner.ledger.people import groups, people
 from spawner.ledger.people.rows import GroupSource, HubUser
 
@@ -50,7 +50,7 @@ async def record_refresh(user: Any, names: Collection[str]) -> None:
 
 async def _record(user: Any, names: Collection[str]) -> None:
     of_hub = hub_people(user.settings)
-    await of_hub.record_groups(await of_hub.of(hub_user(user)), user, login=names)
+    await of_hub.record_groups(await of_hub.of(of_hub.user(user)), user, login=names)
 
 
 @dataclass
@@ -104,8 +104,8 @@ class GroupListener:
         """Write the groups of these users; None: of everybody. Those whom the ledger does not know follow later."""
         try:
             async with self._order:  # an older list must not be written after a newer one
-                in_hub = _groups_in_hub(session, user_ids)
-                changed = await self.of_hub.ledger.aread(_different, in_hub, user_ids)
+                in_hub = _groups_in_hub(session, user_ids, self.of_hub.user)
+                changed = await self.of_hub.ledger.aread(_different, in_hub, user_ids, self.of_hub.hub)
                 for begin in range(0, len(changed), CHUNK):
                     await self.of_hub.ledger.awrite(self._record_all, changed[begin : begin + CHUNK])
         except FreepoolError as error:
@@ -118,7 +118,9 @@ class GroupListener:
             groups.record_hub(connection, person_id, hub=hub, login=login, now=self.of_hub.now())
 
 
-def _groups_in_hub(session: Session, user_ids: set[int] | None) -> dict[HubUser, frozenset[str]]:
+def _groups_in_hub(
+    session: Session, user_ids: set[int] | None, hub_user: Callable[[orm.User], HubUser]
+) -> dict[HubUser, frozenset[str]]:
     """The groups of these users; None: of all who are in one."""
     query = select(orm.User).options(selectinload(orm.User.groups))
     query = query.where(orm.User.groups.any() if user_ids is None else orm.User.id.in_(user_ids))
@@ -128,11 +130,11 @@ def _groups_in_hub(session: Session, user_ids: set[int] | None) -> dict[HubUser,
 
 
 def _different(
-    connection: Connection, in_hub: Mapping[HubUser, frozenset[str]], user_ids: set[int] | None
+    connection: Connection, in_hub: Mapping[HubUser, frozenset[str]], user_ids: set[int] | None, hub: str
 ) -> list[tuple[str, frozenset[str]]]:
-    """Ids of people whose groups in the ledger are not those that JupyterHub has, and the latter."""
+    """Ids of this hub's people whose groups in the ledger are not those that JupyterHub has, and the latter."""
     groups_of = {(user.id, user.since): names for user, names in in_hub.items()}
-    persons = people.present(connection, user_ids)
+    persons = people.present(connection, user_ids, hub)
     recorded = groups.by_person(connection, None if user_ids is None else [person.id for person in persons])
     found = []
     for person in persons:

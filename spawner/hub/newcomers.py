@@ -51,6 +51,7 @@ async def admit(settings: Settings, ledger: Ledger, login: Login, secret: str, n
         network=network_digest(secret, address_of(login.handler, settings), now),
         code_hash=hash_of(code) if code else None,
         is_named=_is_named(login),
+        hub=settings.hubs.drain_to or settings.hubs.name,
     )
     found = await ledger.awrite(newcomers.enter, newcomer, settings.people, new_id=new_id, now=now)
     if isinstance(found, Refused):

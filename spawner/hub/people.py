@@ -25,15 +25,18 @@ from sqlalchemy.orm import Session, object_session
 from tornado.web import HTTPError
 
 from spawner.aio import TaskSet
-from spawner.errors import FreepoolError, NameTaken
+from spawner.errors import FreepoolError, NameTaken, OfAnotherHub
 from spawner.hub import newcomers
 from spawner.hub.login import texts
 from spawner.hub.login.pages import LoginRefused
+from spawner.hub.other_hubs import lead_to_hub
 from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.people import groups, people
 from spawner.ledger.people.rows import HubUser, Identity, Person
+from spawner.refusals import REFUSAL_HEADER, encode_refusal
 from spawner.settings import Settings
 
 log = logging.getLogger("freepool.hub")
@@ -45,9 +48,9 @@ LOGIN_TIME = timedelta(minutes=1)
 """JupyterHub makes the user of a login within this time, or not at all."""
 
 
-def hub_user(user: Any) -> HubUser:
-    """JupyterHub's user, or its row."""
-    return HubUser(user.id, user.name, isoformat(user.created) or "")
+def hub_user(user: Any, hub: str = MAIN_HUB) -> HubUser:
+    """JupyterHub's user, or its row. `HubPeople.user` names the hub."""
+    return HubUser(user.id, user.name, isoformat(user.created) or "", hub)
 
 
 def subject_of(authenticator: Any, authentication: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -110,14 +113,29 @@ class HubPeople:
         """Opened at the first use: JupyterHub reads its configuration before there are secrets to read."""
         return open_ledger(self.settings.ledger)
 
+    @property
+    def hub(self) -> str:
+        """Name of this hub in the ledger."""
+        return self.settings.hubs.name
+
+    def user(self, user: Any) -> HubUser:
+        """JupyterHub's user, or its row, as one of this hub."""
+        return hub_user(user, self.hub)
+
     async def of(self, user: HubUser) -> Person:
-        """Who the user is. Writes only where that is new or has changed."""
+        """Who the user is. Writes only what has changed. Raises `OfAnotherHub` for one who was moved."""
+        try:
+            return await self._of(user)
+        except OfAnotherHub as error:
+            raise people.of_another_hub(error.hub, self.settings.hubs.url_on(error.hub, "/") or "") from error
+
+    async def _of(self, user: HubUser) -> Person:
         identity = self._identity_logging_in(user.name)
         if identity is not None:
             identified = await self._write(people.identify, user, identity)
             self._logging_in.pop(user.name, None)  # not before: another account could take the name meanwhile
             return identified
-        person = await self.ledger.aread(people.current, user.name, user.since)
+        person = await self.ledger.aread(people.current, user.name, user.since, self.hub)
         if person is not None and person.hub_id == user.id:
             return person
         return await self._write(people.of_user, user)
@@ -130,29 +148,41 @@ class HubPeople:
     ) -> str:
         """The name under which a subject logs in: its person's present one, where JupyterHub has a user for it.
 
-        So a renamed user stays renamed. Raises `NameTaken` where the name is another person's. `admit` is asked about
-        somebody new, and raises where they may not come in.
+        So a renamed user stays renamed. Raises `NameTaken` where the name is another person's, and `OfAnotherHub` where
+        the person's hub is another one. `admit` is asked about somebody new, and raises where they may not come in.
         """
         person = await self.ledger.aread(people.by_identity, identity)
+        if person is not None:
+            people.require_hub(person, self.hub)
         if person is not None and person.hub_id is not None:
             row = session.get(orm.User, person.hub_id)
-            if row is not None and hub_user(row).since == person.hub_since:
+            if row is not None and self.user(row).since == person.hub_since:
                 return str(row.name)
         self._refuse_second(name, identity)
         if orm.User.find(session, name) is None and person is None and admit is not None:
+            await self._refuse_name_of_another_hub(name)
             await admit()
+            if self.settings.hubs.drain_to is not None:
+                raise people.of_another_hub(self.settings.hubs.drain_to)
             self._refuse_second(name, identity)  # nothing is awaited from here to the entry
         row = orm.User.find(session, name)
         if row is None:
             self._logging_in[name] = identity, self.now()
         else:
-            await self._write(people.identify, hub_user(row), identity)
+            await self._write(people.identify, self.user(row), identity)
         return name
 
     def _refuse_second(self, name: str, identity: Identity) -> None:
         """Of two new accounts of one name the first that logs in has it."""
         if self._identity_logging_in(name) not in (None, identity):
             raise people.name_taken(name)
+
+    async def _refuse_name_of_another_hub(self, name: str) -> None:
+        """A name is one person's on all hubs, so that everybody can be moved. One hub refuses it by its own tables."""
+        if self.settings.hubs.has_others:
+            found = await self.ledger.aread(people.of_name, name)
+            if any(one.hub != self.hub for one in found):
+                raise people.name_taken(name)
 
     def _identity_logging_in(self, name: str) -> Identity | None:
         identity, at = self._logging_in.get(name, (None, None))
@@ -175,7 +205,7 @@ class HubPeople:
     def listen(self) -> None:
         """Learn of users that JupyterHub makes, renames and deletes. What is missed is learned when the user comes."""
         for change in ("after_insert", "after_update", "before_delete"):
-            event.listen(orm.User, change, _note(change))
+            event.listen(orm.User, change, _note(change, self.hub))
         event.listen(Session, "after_commit", self._follow)
         event.listen(Session, "after_rollback", lambda session: session.info.pop(CHANGED, None))
 
@@ -200,12 +230,12 @@ async def _ignoring_result(work: Coroutine[Any, Any, object]) -> None:
     await work
 
 
-def _note(change: str) -> Callable[[Any, Any, orm.User], None]:
+def _note(change: str, hub: str) -> Callable[[Any, Any, orm.User], None]:
     def note(_mapper: Any, _connection: Any, user: orm.User) -> None:
         session = object_session(user)
         if session is None or (change == "after_update" and not inspect(user).attrs.name.history.has_changes()):
             return
-        session.info.setdefault(CHANGED, []).append((change, hub_user(user)))
+        session.info.setdefault(CHANGED, []).append((change, hub_user(user, hub)))
 
     return note
 
@@ -220,6 +250,15 @@ def hub_people(hub_settings: Mapping[str, Any]) -> HubPeople:
     return found
 
 
+class UserMoved(HTTPError):
+    """403, with the refusal in a header: the desk leads there."""
+
+    def __init__(self, refusal: OfAnotherHub) -> None:
+        super().__init__(403, "%s", refusal.message, reason="another hub")
+        self.jupyterhub_message = f"{refusal.message} {refusal.next_step}"
+        self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}
+
+
 class PersonHandler(APIHandler):
     """POST /hub/api/freepool/person: who the user of this token is. The desk asks where the ledger does not know."""
 
@@ -228,7 +267,10 @@ class PersonHandler(APIHandler):
         if not isinstance(getattr(self.current_user, "orm_user", None), orm.User):
             raise HTTPError(403)
         of_hub = hub_people(self.settings)
-        person = await of_hub.of(hub_user(self.current_user))
+        try:
+            person = await of_hub.of(of_hub.user(self.current_user))
+        except OfAnotherHub as refusal:
+            raise UserMoved(refusal) from refusal
         await of_hub.record_groups(person, self.current_user)
         self.write({"person": person.id})
 
@@ -261,6 +303,8 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
         except NameTaken as refusal:
             name = str(model["name"])
             raise LoginRefused(403, texts.plain_name_taken(name), texts.name_taken(name)) from refusal
+        except OfAnotherHub as refusal:
+            lead_to_hub(handler, settings, refusal)
         except FreepoolError as error:
             raise HTTPError(503, error.message) from error
         return model | {"name": name}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from spawner.errors import BackendUnavailable
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger import Ledger
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import HubUser, Person
@@ -24,24 +25,31 @@ FRESH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class RunningServers:
-    """RUNNING instances by person and server, and the people who have them, by name and time in JupyterHub."""
+    """RUNNING instances by person and server, and this hub's people who have them, by name and time in JupyterHub."""
 
     instances: Mapping[tuple[str, str], ServedServer]
     people: Mapping[tuple[str, str | None], Person]
 
 
-def read_running(connection: Connection) -> RunningServers:
+def read_running(connection: Connection, hub: str = MAIN_HUB) -> RunningServers:
     """In one transaction, two queries."""
     return RunningServers(
         instances.served(connection),
-        {(one.hub_name, one.hub_since): one for one in people.with_instances(connection) if one.hub_id is not None},
+        {
+            (one.hub_name, one.hub_since): one
+            for one in people.with_instances(connection, hub)
+            if one.hub_id is not None
+        },
     )
 
 
 class RunningReader:
     """Reads and shares the snapshot."""
 
-    def __init__(self, ledger: Ledger, view: SlotView, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ledger: Ledger, view: SlotView, monotonic: Callable[[], float] = time.monotonic, *, hub: str = MAIN_HUB
+    ) -> None:
+        self._hub = hub
         self._ledger = ledger
         self._view = view
         self._monotonic = monotonic
@@ -53,7 +61,7 @@ class RunningReader:
         """The snapshot, at most `FRESH_SECONDS` old. Raises `LedgerError`."""
         async with self._reading:
             if self._monotonic() - self._read_at > FRESH_SECONDS:
-                self._found = await self._ledger.aread(read_running)
+                self._found = await self._ledger.aread(read_running, self._hub)
                 self._read_at = self._monotonic()
             return self._found
 

@@ -20,7 +20,7 @@ from spawner.errors import FreepoolError, LedgerError, NotAllowed, PoolError, Re
 from spawner.hub.apps import LEADS_TO_APPS, rules_of
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
-from spawner.hub.people import hub_people, hub_user
+from spawner.hub.people import hub_people
 from spawner.hub.refusal import SpawnRefused
 from spawner.hub.terms import require_accepted
 from spawner.instance.apps.rules import VARIABLE as RULES_VARIABLE
@@ -78,10 +78,11 @@ class InstanceSpawner(Spawner):
 
     async def person(self, *, again: bool = False) -> Person:
         """Whose server this is. `again`: read it now, as at each start."""
+        of_hub = hub_people(self.user.settings)
         if self._person is None and not again:  # a hub that comes back asks this for all its servers at once
-            self._person = await self._hub_pool.running.person(hub_user(self.user))
+            self._person = await self._hub_pool.running.person(of_hub.user(self.user))
         if self._person is None or again:
-            self._person = await hub_people(self.user.settings).of(hub_user(self.user))
+            self._person = await of_hub.of(of_hub.user(self.user))
         return self._person
 
     @property

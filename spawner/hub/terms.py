@@ -9,8 +9,10 @@ from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.pages import SpawnHandler
 
+from spawner.errors import OfAnotherHub
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.people import hub_people, hub_user
+from spawner.hub.other_hubs import lead_to_hub
+from spawner.hub.people import hub_people
 from spawner.ledger.people import terms
 from spawner.ledger.people.rows import Person
 from spawner.terms.refusal import not_accepted
@@ -28,7 +30,11 @@ def ask_before_spawn() -> None:
         context = hub_pool(handler.settings)
         if not context.documents.must_accept:
             return
-        person = await hub_people(handler.settings).of(hub_user(handler.current_user))
+        of_hub = hub_people(handler.settings)
+        try:
+            person = await of_hub.of(of_hub.user(handler.current_user))
+        except OfAnotherHub as refusal:
+            lead_to_hub(handler, context.settings, refusal)
         if not await has_accepted(context, person):
             handler.redirect(accept_url(handler.hub.base_url, handler.request.uri))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
@@ -11,7 +12,19 @@ from spawner.ledger.engine import rows_changed
 from spawner.ledger.schema import leases
 
 STEWARD = "steward"
-"""Lease of the active steward."""
+"""Lease of the steward that acts on the pool: one for all hubs of the ledger."""
+
+
+def of_hub(hub: str) -> str:
+    """Lease of the steward that acts for the people of one hub: by its JupyterHub."""
+    return f"{STEWARD}:{hub}"
+
+
+def hold_all(
+    connection: Connection, names: Iterable[str], *, holder: str, now: datetime, duration: timedelta
+) -> frozenset[str]:
+    """`hold` each in one transaction. Returns those that `holder` has."""
+    return frozenset(name for name in names if hold(connection, name, holder=holder, now=now, duration=duration))
 
 
 def hold(connection: Connection, name: str, *, holder: str, now: datetime, duration: timedelta) -> bool:

@@ -7,13 +7,21 @@ import time
 
 from sqlalchemy import Column, Connection, Engine, MetaData, PrimaryKeyConstraint, String, Table, inspect, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.schema import metadata, revisions
 from spawner.ledger.version import SCRIPTS, VERSION_TABLE, check_version, is_current, versions
 
-__all__ = ["SCRIPTS", "VERSION_TABLE", "check_version", "migrate", "migrate_when_it_answers", "run_migrations"]
+__all__ = [
+    "SCRIPTS",
+    "VERSION_TABLE",
+    "check_version",
+    "make_schema",
+    "migrate",
+    "migrate_when_it_answers",
+    "run_migrations",
+]
 
 log = logging.getLogger("freepool.migrate")
 MIGRATORS = 0x6672656D
@@ -69,6 +77,13 @@ def run_migrations(connection: Connection) -> None:
     config.set_main_option("script_location", str(SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def make_schema(engine: Engine, schema: str) -> None:
+    """Make a schema of PostgreSQL, where it is missing: JupyterHub makes its tables, and no schema."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.execute(CreateSchema(schema, if_not_exists=True))
 
 
 def migrate_when_it_answers(engine: Engine, *, within: float) -> None:

@@ -113,4 +113,5 @@ def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str)
         new_id=new_id,
         coming_up=asyncio.Semaphore(slots_at_once(settings, catalog)),
         people=settings.people,
+        hub=settings.hubs.name if settings.hubs.has_others else None,
     )

@@ -69,6 +69,8 @@ class Pool:
     coming_up: asyncio.Semaphore
     """Held by each start whose slot is being created: too many at once, and all of them are late."""
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    hub: str | None = None
+    """Name of this process's hub, where there are several."""
     before_destroy: Callable[[str], Awaitable[None]] | None = None
     """Called with a slot's id before it is destroyed. Keeps what is to be kept, in bounded time; raises nothing."""
     desk_key_of: Callable[[str], str] | None = None
@@ -78,7 +80,7 @@ class Pool:
     _silences: Silences = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.admission = Admission(self.catalog, self.backend, self.now, self.new_id)
+        self.admission = Admission(self.catalog, self.backend, self.now, self.new_id, self.hub)
 
     def spec(
         self,

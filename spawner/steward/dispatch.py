@@ -1,5 +1,9 @@
 """Dispatches the queue: calls tickets, has the hub start their instances, notifies the webhook, and ends instances that
-their user did not come for."""
+their user did not come for.
+
+Of several hubs, one steward calls the tickets of all. The start of an instance, the question whether its user has come,
+and the webhook are for the steward of the user's own hub.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from typing import Any, Protocol
 from spawner.aio import KeyedTaskSet
 from spawner.errors import LostRace, NoHours
 from spawner.hub_client import HubClient, HubRefused
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger import EndReason, Instance, Ticket, TicketState
 from spawner.ledger.people import people
 from spawner.ledger.pool import instances, tickets
@@ -26,7 +31,7 @@ from spawner.pool.pool import Pool
 from spawner.pool.time.idle.report import Report
 from spawner.pool.time.refusals import TICKET_ENDED
 from spawner.steward import queue_actions
-from spawner.steward.snapshots import read_queue
+from spawner.steward.snapshots import QueueSnapshot, read_queue
 from spawner.steward.webhooks import MAX_AGE, Webhook
 
 log = logging.getLogger("freepool.steward")
@@ -59,7 +64,9 @@ class Dispatcher:
         hub_token: str,
         webhook: Webhook | None,
         asks: Asks,
+        hub_name: str = MAIN_HUB,
     ) -> None:
+        self._hub_name = hub_name
         self._pool = pool
         self._rows = rows
         self._tasks = tasks
@@ -69,17 +76,20 @@ class Dispatcher:
         self._asks = asks
         self._tried: dict[str, datetime] = {}
 
-    async def round(self) -> None:
-        """Call the tickets that are due, and carry out what open tickets need."""
+    async def round(self, *, of_pool: bool = True, of_hub: bool = True) -> None:
+        """Call the tickets that are due, and carry out what open tickets need.
+
+        `of_pool`: what one steward does for all hubs. `of_hub`: what is done by this steward's hub.
+        """
         for _ in range(2):  # the second pass starts the tickets that the first has called
-            if not await self._pass():
+            if not await self._pass(of_pool=of_pool, of_hub=of_hub):
                 return
 
-    async def _pass(self) -> bool:
+    async def _pass(self, *, of_pool: bool, of_hub: bool) -> bool:
         """One pass. True where a ticket was called."""
         pool = self._pool
         now = pool.now()
-        snapshot = await pool.ledger.aread(read_queue, self._rows, told_since=now - MAX_AGE)
+        snapshot = await pool.ledger.aread(read_queue, self._rows, told_since=now - MAX_AGE, hub=self._hub_name)
         for action in queue_actions.decide(
             snapshot.tickets,
             slots=snapshot.slots,
@@ -88,18 +98,31 @@ class Dispatcher:
             now=now,
             groups=snapshot.groups,
         ):
-            with contextlib.suppress(LostRace):  # the user was faster
-                await self._carry_out(action)
-        hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + START_ACTIVITY + ACTIVITY_DELAY
-        for ticket in queue_actions.unclaimed(snapshot.uncollected, snapshot.tickets, now=now, hold=hold):
-            self._tasks.begin(ticket.id, partial(self._check_collected, ticket))
-        if self._webhook:
-            for ticket in queue_actions.to_notify(snapshot.untold, snapshot.instances):
-                self._try(f"notification of {ticket.id}", partial(self._notify, ticket))
-        if not any(ticket.state is TicketState.WAITING for ticket in snapshot.tickets):
+            if isinstance(action, queue_actions.StartTicket):
+                is_ours = of_hub and action.ticket.person_id not in snapshot.elsewhere
+            else:
+                is_ours = of_pool
+            if is_ours:
+                with contextlib.suppress(LostRace):  # the user was faster
+                    await self._carry_out(action)
+        if of_hub:
+            self._serve_hub(snapshot, now)
+        if not of_pool or not any(ticket.state is TicketState.WAITING for ticket in snapshot.tickets):
             return False
         is_due = await pool.ledger.aread(pool.admission.has_due_ticket)
         return is_due and bool(await pool.ledger.awrite(pool.admission.call_due))
+
+    def _serve_hub(self, snapshot: QueueSnapshot, now: datetime) -> None:
+        """What the hub's own people need besides: it alone knows whether they have come."""
+        pool = self._pool
+        hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + START_ACTIVITY + ACTIVITY_DELAY
+        for ticket in queue_actions.unclaimed(snapshot.uncollected, snapshot.tickets, now=now, hold=hold):
+            if ticket.person_id not in snapshot.elsewhere:
+                self._tasks.begin(ticket.id, partial(self._check_collected, ticket))
+        if self._webhook:
+            for ticket in queue_actions.to_notify(snapshot.untold, snapshot.instances):
+                if ticket.person_id not in snapshot.elsewhere:
+                    self._try(f"notification of {ticket.id}", partial(self._notify, ticket))
 
     async def _carry_out(self, action: queue_actions.Action) -> None:
         pool, ticket = self._pool, action.ticket

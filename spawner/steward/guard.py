@@ -12,9 +12,12 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from spawner.errors import FreepoolError
 from spawner.guard_settings import GuardSettings
 from spawner.hub_client import HubClient
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger import EndReason, Instance, InstanceState
 from spawner.ledger.people import people
 from spawner.ledger.pool import guard_notes, instances
@@ -35,8 +38,16 @@ class Guard:
     """The guard of one steward."""
 
     def __init__(
-        self, pool: Pool, rules: GuardSettings, *, hub: HubClient, hub_token: str, readings: Readings | None = None
+        self,
+        pool: Pool,
+        rules: GuardSettings,
+        *,
+        hub: HubClient,
+        hub_token: str,
+        readings: Readings | None = None,
+        hub_name: str = MAIN_HUB,
     ) -> None:
+        self._hub_name = hub_name
         self.pool = pool
         self._readings = readings or Readings(pool)
         self.rules = rules
@@ -54,14 +65,10 @@ class Guard:
         return self.rules.note and (self._looked_at is None or self.pool.now() - self._looked_at >= pause)
 
     async def look(self) -> None:
-        """One look at all instances that run."""
+        """One look at all instances of this hub's people that run: only their hub knows when they were last used."""
         pool, now = self.pool, self.pool.now()
         self._looked_at = now
-        running = [
-            one
-            for one in await pool.ledger.aread(instances.unended)
-            if one.state is InstanceState.RUNNING and one.slot_id is not None
-        ]
+        running = await pool.ledger.aread(_running, self._hub_name)
         slot_ids = [str(one.slot_id) for one in running]
         at, usage = await self._readings.read("guard", slot_ids, ports=self._ports)
         earlier = await pool.ledger.aread(guard_notes.of_instances, [one.id for one in running])
@@ -134,6 +141,14 @@ class Guard:
             log.info("instance %s ends: %s %s", note.instance_id, note.kind, note.evidence)
             await pool.ledger.awrite(guard_notes.mark_stopped, note.id, now)
             await pool.end_soon(note.instance_id, EndReason.GUARD)
+
+
+def _running(connection: Connection, hub: str) -> list[Instance]:
+    found = [
+        one for one in instances.unended(connection) if one.state is InstanceState.RUNNING and one.slot_id is not None
+    ]
+    elsewhere = people.elsewhere(connection, [one.person_id for one in found], hub)
+    return [one for one in found if one.person_id not in elsewhere]
 
 
 def _look_of(usage: Usage, count: int, now: datetime) -> GuardLook:

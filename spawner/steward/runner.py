@@ -1,5 +1,8 @@
 """Runs the steward's rounds. Only the holder of the lease acts, so two stewards may run.
 
+Of several hubs on one ledger each has a steward. One of them acts on the pool for all; each serves its own hub's people
+by a lease of the hub's.
+
 A round starts when the pool changes, and at least every second: deadlines pass without an event.
 """
 
@@ -21,6 +24,7 @@ from spawner.bundles.store import Store, StoreRefused, bundles_folder, open_stor
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.guard_settings import GuardSettings
 from spawner.hub_client import HubClient, open_hub_client
+from spawner.hub_settings import HubSettings
 from spawner.ledger import EndReason, leases
 from spawner.ledger.people import forgetting, newcomers
 from spawner.ledger.pool import guard_notes, instances, slots, tickets, user_namespaces
@@ -44,6 +48,7 @@ from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.heartbeat import Heartbeat
 from spawner.steward.idle import IdleWatch
+from spawner.steward.moves import Movers
 from spawner.steward.paid import keeping_paid
 from spawner.steward.readings import Readings
 from spawner.steward.snapshots import read_demand, read_reconcile
@@ -82,14 +87,24 @@ class Steward:
         self._tasks = KeyedTaskSet(_log_failure)
         self._rows = OpenRowsReader()
         rules = GuardSettings(note=False) if settings is None else settings.guard
+        self._hub = HubSettings() if settings is None else settings.hubs
         readings, reports = Readings(pool), ActivityReports(pool.session, pool.master_key)
         self._dispatcher = Dispatcher(
-            pool, self._tasks, self._rows, hub=hub, hub_token=hub_token, webhook=webhook, asks=reports
+            pool,
+            self._tasks,
+            self._rows,
+            hub=hub,
+            hub_token=hub_token,
+            webhook=webhook,
+            asks=reports,
+            hub_name=self._hub.name,
         )
         self._deadlines = DeadlineKeeper(pool, self._tasks, ask=reports.is_busy)
-        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token, readings=readings)
+        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token, readings=readings, hub_name=self._hub.name)
         self._idle = IdleWatch(pool, readings, reports)
         self._allowances = AllowanceKeeper(pool)
+        self._held: frozenset[str] = frozenset()
+        self._movers = Movers(pool, self._hub)
         self._settings = settings
         self._kept = kept
         if kept is not None:
@@ -98,8 +113,9 @@ class Steward:
         self._cause_pending: dict[str, datetime] = {}
 
     async def round(self) -> bool:
-        """One round. False where another steward holds the lease."""
-        if not await self._hold_lease():
+        """One round. False where another steward holds the pool's lease: then only this hub's people are served."""
+        self._held = await self._hold_leases()
+        if not self._held:
             return False
         renewing = asyncio.create_task(self._renew_lease())
         try:
@@ -107,11 +123,26 @@ class Steward:
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
-        return True
+        return self._acts_on_pool
 
-    async def _hold_lease(self) -> bool:
-        lease, now = leases.STEWARD, self.pool.now()
-        return await self.pool.ledger.awrite(leases.hold, lease, holder=self.holder, now=now, duration=LEASE_DURATION)
+    @property
+    def lease_names(self) -> tuple[str, str]:
+        """The leases that this steward takes if it can: the pool's, which is one for all hubs, and its hub's."""
+        return leases.STEWARD, leases.of_hub(self._hub.name)
+
+    @property
+    def _acts_on_pool(self) -> bool:
+        return leases.STEWARD in self._held
+
+    @property
+    def _serves_hub(self) -> bool:
+        return leases.of_hub(self._hub.name) in self._held
+
+    async def _hold_leases(self) -> frozenset[str]:
+        now, duration = self.pool.now(), LEASE_DURATION
+        return await self.pool.ledger.awrite(
+            leases.hold_all, self.lease_names, holder=self.holder, now=now, duration=duration
+        )
 
     async def _renew_lease(self) -> None:
         """Keep the lease through a slow round. One that hangs loses it, after `LONGEST_ROUND` at the latest."""
@@ -119,18 +150,26 @@ class Steward:
         while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await self._hold_lease()
+                await self._hold_leases()
             except FreepoolError as error:
                 log.warning("the lease could not be renewed: %s", error)
 
     async def _act(self) -> None:
-        await bans.enforce(self.pool)
-        await self._reconcile()
-        await self._allowances.round()
-        await self._dispatcher.round()
+        if self._acts_on_pool:
+            await bans.enforce(self.pool)
+            await self._reconcile()
+            await self._allowances.round()
+        await self._dispatcher.round(of_pool=self._acts_on_pool, of_hub=self._serves_hub)
+        if self._serves_hub:
+            if self._guard.is_due:
+                self._tasks.begin("guard", self._guard.look)
+            if self._movers.is_due:
+                self._tasks.begin("moves", self._movers.move)
+        if self._acts_on_pool:
+            await self._keep_pool()
+
+    async def _keep_pool(self) -> None:
         await self._keep_warm()
-        if self._guard.is_due:
-            self._tasks.begin("guard", self._guard.look)
         if self._kept is not None and self._kept.is_due:
             self._tasks.begin("kept files", self._kept.clean_up)
         if self._idle.is_due:
@@ -310,7 +349,8 @@ async def run(settings: Settings) -> None:
             await _run_rounds(steward, stopping, Heartbeat(settings.state))
             await steward.rest()
         with contextlib.suppress(FreepoolError):
-            await pool.ledger.awrite(leases.release, leases.STEWARD, holder=holder)
+            for lease in steward.lease_names:
+                await pool.ledger.awrite(leases.release, lease, holder=holder)
         await pool.close()
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger import Instance, Slot, Ticket
-from spawner.ledger.people import groups
+from spawner.ledger.people import groups, people
 from spawner.ledger.pool import admin_settings, tickets, user_namespaces
 from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.ledger.pool.user_namespaces import NodeSupport
@@ -47,7 +48,8 @@ class QueueSnapshot:
     """The queue and the slots held for it.
 
     `uncollected`: served tickets whose user has not been active yet. `untold`: called tickets that the webhook has not
-    accepted yet. `groups` are those of the tickets' people, by id.
+    accepted yet. `groups` are those of the tickets' people, by id. `elsewhere`: those of all these people whose hub is
+    another one.
     """
 
     tickets: list[Ticket]
@@ -56,16 +58,22 @@ class QueueSnapshot:
     slots: list[Slot]
     instances: list[Instance]
     groups: Mapping[str, frozenset[str]]
+    elsewhere: frozenset[str] = frozenset()
 
 
-def read_queue(connection: Connection, rows: OpenRowsReader, *, told_since: datetime) -> QueueSnapshot:
+def read_queue(
+    connection: Connection, rows: OpenRowsReader, *, told_since: datetime, hub: str = MAIN_HUB
+) -> QueueSnapshot:
     """For `queue_actions`."""
     found = rows.read(connection)
+    uncollected, untold = tickets.uncollected(connection), tickets.untold(connection, since=told_since)
+    concerned = {ticket.person_id for ticket in (*found.tickets, *uncollected, *untold)}
     return QueueSnapshot(
         tickets=found.tickets,
-        uncollected=tickets.uncollected(connection),
-        untold=tickets.untold(connection, since=told_since),
+        uncollected=uncollected,
+        untold=untold,
         slots=found.slots,
         instances=found.instances,
         groups=groups.of_people(connection, {ticket.person_id for ticket in found.tickets}),
+        elsewhere=people.elsewhere(connection, concerned, hub),
     )

@@ -49,6 +49,16 @@ def plain_name_taken(name: str) -> str:
     return " ".join(text.format(name=name) for text in NAME_TAKEN)
 
 
+def unknown_hub(hub: str) -> str:
+    """The person's hub is another one, and the settings of this one do not name it."""
+    return both(
+        "Your account is on another server of this platform. Contact the administrator: the address of {hub} is not in "
+        "the settings.",
+        "你的账号位于本平台的另一台服务器上。请联系管理员：设置中没有 {hub} 的地址。",
+        hub=hub,
+    )
+
+
 def provider_fails(title: str) -> str:
     """The provider is away, slow, or answers rubbish."""
     return both(

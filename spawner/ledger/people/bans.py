@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
 
 from spawner.errors import Banned
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger.channels import messages
 from spawner.ledger.channels.rows import MessageEvent
 from spawner.ledger.engine import rows_changed
@@ -103,6 +104,7 @@ class BannedUser:
     hub_id: int | None
     hub_name: str
     hub_since: str | None
+    hub: str = MAIN_HUB
 
     def holds(self, now: datetime) -> bool:
         """Whether the ban is still in force."""
@@ -110,23 +112,26 @@ class BannedUser:
 
     def is_of(self, user: HubUser) -> bool:
         """Whether this user of JupyterHub is the person, under whatever name."""
-        return (self.hub_id, self.hub_since) == (user.id, user.since)
+        return (self.hub, self.hub_id, self.hub_since) == (user.hub, user.id, user.since)
 
     def may_be_of(self, user: HubUser) -> bool:
         """Whether it may be, where the user's number is not known yet."""
-        return self.hub_id is None and self.hub_name == user.name and self.hub_since in (None, user.since)
+        is_named = (self.hub, self.hub_name) == (user.hub, user.name)
+        return self.hub_id is None and is_named and self.hub_since in (None, user.since)
 
 
 def banned_users(connection: Connection, *, now: datetime) -> list[BannedUser]:
     """All bans that hold now, the one that holds longest first."""
     query = (
-        select(bans, people.c.hub_id, people.c.hub_name, people.c.hub_since)
+        select(bans, people.c.hub_id, people.c.hub_name, people.c.hub_since, people.c.hub)
         .join(people, people.c.id == bans.c.person_id)
         .where(holds(now))
         .order_by(bans.c.until.is_(None).desc(), bans.c.until.desc(), bans.c.id)
     )
     names = [column.name for column in bans.c]
     return [
-        BannedUser(Ban(**{name: row[name] for name in names}), row["hub_id"], row["hub_name"], row["hub_since"])
+        BannedUser(
+            Ban(**{name: row[name] for name in names}), row["hub_id"], row["hub_name"], row["hub_since"], row["hub"]
+        )
         for row in connection.execute(query).mappings()
     ]

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.people import groups, invitations, people
 from spawner.ledger.people.invitations import InvitationState
@@ -43,7 +44,8 @@ class Newcomer:
     """An account that may be new here.
 
     `code_hash` is that of an invitation that it brings. `network` is the HMAC of where it comes from. `is_named`: the
-    settings name it as a user or an administrator, so it needs no invitation and is not counted.
+    settings name it as a user or an administrator, so it needs no invitation and is not counted. `hub` is the hub that
+    it goes to.
     """
 
     identity: Identity
@@ -51,6 +53,7 @@ class Newcomer:
     network: str
     code_hash: str | None = None
     is_named: bool = False
+    hub: str = MAIN_HUB
 
 
 def enter(
@@ -141,6 +144,7 @@ def _write(connection: Connection, newcomer: Newcomer, trust: TrustClass, person
         issuer=newcomer.identity.issuer,
         identity=newcomer.identity.digest,
         trust=trust,
+        hub=newcomer.hub,
     )
     connection.execute(insert(people_table).values(**vars(person)))
     touch(connection)

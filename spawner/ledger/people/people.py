@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from spawner.errors import NameTaken
+from spawner.errors import NameTaken, OfAnotherHub
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger.bundles.tables import bundles, keep_choices
 from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid.tables import bindings, consents, notices, orders
 from spawner.ledger.people.resolution import Candidate, resolve
 from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
-from spawner.ledger.people.tables import bans, people, person_groups, terms_acceptances
+from spawner.ledger.people.tables import bans, hub_moves, people, person_groups, terms_acceptances
 from spawner.ledger.pool.tables import IS_UNENDED, guard_notes, instances, tickets
 from spawner.ledger.time.tables import (
     allowance_charges,
@@ -29,26 +30,49 @@ from spawner.ledger.transitions import touch
 
 OWNED: tuple[Table, ...] = (
     instances, tickets, guard_notes, bindings, consents, orders, notices, bans, bundles,
-    allowance_holds, allowance_charges, session_extensions, session_notices, messages,
+    allowance_holds, allowance_charges, session_extensions, session_notices, messages, hub_moves,
 )  # fmt: skip
 """The tables whose rows are a person's, by `person_id`. They go over where two people are found to be one."""
 ONE_EACH: tuple[Table, ...] = (allowance_grants, channels, keep_choices, terms_acceptances)
 """Likewise, but a row goes only where the other person has none of its kind: one grant of a week, not two."""
 
-_OF_USER = select(people).where(or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")))
+_OF_USER = select(people).where(
+    people.c.hub == bindparam("hub"),
+    or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")),
+)
 _CURRENT = select(people).where(
-    people.c.hub_name == bindparam("name"), people.c.hub_since == bindparam("since"), people.c.hub_id.is_not(None)
+    people.c.hub == bindparam("hub"),
+    people.c.hub_name == bindparam("name"),
+    people.c.hub_since == bindparam("since"),
+    people.c.hub_id.is_not(None),
+)
+_MOVED = (
+    select(people)
+    .join(hub_moves, hub_moves.c.person_id == people.c.id)
+    .where(
+        hub_moves.c.hub == bindparam("hub"),
+        hub_moves.c.hub_id == bindparam("id"),
+        hub_moves.c.hub_since == bindparam("since"),
+    )
 )
 
 
 def of_user(connection: Connection, user: HubUser, *, new_id: Callable[[], str], now: datetime) -> Person:
-    """The person of a user of JupyterHub, under the user's present name. Writes a row for somebody new."""
-    found = [_person(row) for row in connection.execute(_OF_USER, {"id": user.id, "name": user.name})]
+    """The person of a user of JupyterHub, under the user's present name. Writes a row for somebody new.
+
+    Raises `OfAnotherHub` where the user's person has been moved to another hub.
+    """
+    of = {"hub": user.hub, "id": user.id, "name": user.name}
+    found = [_person(row) for row in connection.execute(_OF_USER, of)]
     resolved = resolve(user, [Candidate(one, _last_use_if_unknown(connection, one)) for one in found])
     for deleted in resolved.deleted:
         _change(connection, deleted, hub_id=None)
     if resolved.person is not None:
         return _change(connection, resolved.person, hub_id=user.id, hub_name=user.name, hub_since=user.since)
+    moved = _moved(connection, user)
+    if moved is not None:
+        require_hub(moved, user.hub)
+        return _change(connection, moved, hub_id=user.id, hub_name=user.name, hub_since=user.since)
     person = Person(
         id=new_id(),
         hub_name=user.name,
@@ -58,6 +82,7 @@ def of_user(connection: Connection, user: HubUser, *, new_id: Callable[[], str],
         issuer=None,
         identity=None,
         trust=TrustClass.NEW,
+        hub=user.hub,
     )
     connection.execute(insert(people).values(**vars(person)))
     return person
@@ -69,9 +94,13 @@ def identify(
     """The person of a user who has logged in as a subject.
 
     Where the subject is known from an earlier user of JupyterHub, the user is that person, with all that is theirs.
-    Raises `NameTaken` where the user is the person of another subject.
+    Raises `NameTaken` where the user is the person of another subject, and `OfAnotherHub` where the subject's hub is
+    another one.
     """
-    current, known = of_user(connection, user, new_id=new_id, now=now), by_identity(connection, identity)
+    known = by_identity(connection, identity)
+    if known is not None:
+        require_hub(known, user.hub)
+    current = of_user(connection, user, new_id=new_id, now=now)
     if current.identity == identity.digest:
         return current
     if current.identity is not None:
@@ -80,6 +109,28 @@ def identify(
         return _change(connection, current, issuer=identity.issuer, identity=identity.digest)
     _give_all(connection, current, known)
     return _change(connection, known, hub_id=user.id, hub_name=user.name, hub_since=user.since, forgotten_at=None)
+
+
+def require_hub(person: Person, hub: str) -> None:
+    """Raise `OfAnotherHub` unless this is the person's hub."""
+    if person.hub != hub:
+        raise of_another_hub(person.hub)
+
+
+def of_another_hub(hub: str, url: str = "") -> OfAnotherHub:
+    """The refusal. `url` is that hub's address; empty where it is not known."""
+    return OfAnotherHub(
+        "Your account is on another server of this platform.",
+        next_step="Go to {url}" if url else "Contact the administrator: the address of {hub} is not in the settings.",
+        hub=hub,
+        url=url,
+    )
+
+
+def _moved(connection: Connection, user: HubUser) -> Person | None:
+    """The person of a user whose person was moved to another hub, and may have come back."""
+    row = connection.execute(_MOVED, {"hub": user.hub, "id": user.id, "since": user.since}).one_or_none()
+    return None if row is None else _person(row)
 
 
 def name_taken(name: str) -> NameTaken:
@@ -124,14 +175,14 @@ def _give_missing(connection: Connection, table: Table, giver: Person, taker: Pe
 
 def leave(connection: Connection, user: HubUser) -> None:
     """JupyterHub has deleted this user. The person keeps their rows."""
-    is_this = (people.c.hub_id == user.id) & (people.c.hub_since == user.since)
+    is_this = (people.c.hub == user.hub) & (people.c.hub_id == user.id) & (people.c.hub_since == user.since)
     connection.execute(update(people).where(is_this).values(hub_id=None))
     touch(connection)
 
 
-def current(connection: Connection, name: str, since: str) -> Person | None:
-    """The person of JupyterHub's user of this name, made at this time. None where that is not known."""
-    row = connection.execute(_CURRENT, {"name": name, "since": since}).one_or_none()
+def current(connection: Connection, name: str, since: str, hub: str = MAIN_HUB) -> Person | None:
+    """The person of a hub's user of this name, made at this time. None where that is not known."""
+    row = connection.execute(_CURRENT, {"hub": hub, "name": name, "since": since}).one_or_none()
     return None if row is None else _person(row)
 
 
@@ -141,16 +192,26 @@ def by_identity(connection: Connection, identity: Identity) -> Person | None:
     return None if row is None else _person(row)
 
 
-def present(connection: Connection, hub_ids: Iterable[int] | None = None) -> list[Person]:
-    """Everybody for whom JupyterHub has a user, or a user with one of these numbers, as far as the ledger knows."""
+def present(connection: Connection, hub_ids: Iterable[int] | None = None, hub: str = MAIN_HUB) -> list[Person]:
+    """Everybody for whom a hub has a user, or a user with one of these numbers, as far as the ledger knows."""
     of_user = people.c.hub_id.is_not(None) if hub_ids is None else people.c.hub_id.in_(list(hub_ids))
-    return [_person(row) for row in connection.execute(select(people).where(of_user))]
+    return [_person(row) for row in connection.execute(select(people).where(people.c.hub == hub, of_user))]
 
 
-def with_instances(connection: Connection) -> list[Person]:
-    """Everybody who has an instance that has not ended."""
+def elsewhere(connection: Connection, person_ids: Iterable[str], hub: str) -> frozenset[str]:
+    """Those of these people whose hub is another one."""
+    wanted = set(person_ids)
+    if not wanted:
+        return frozenset()
+    query = select(people.c.id).where(people.c.id.in_(wanted), people.c.hub != hub)
+    return frozenset(connection.execute(query).scalars())
+
+
+def with_instances(connection: Connection, hub: str = MAIN_HUB) -> list[Person]:
+    """Everybody of a hub who has an instance that has not ended."""
     theirs = select(instances.c.person_id).where(IS_UNENDED)
-    return [_person(row) for row in connection.execute(select(people).where(people.c.id.in_(theirs)))]
+    query = select(people).where(people.c.id.in_(theirs), people.c.hub == hub)
+    return [_person(row) for row in connection.execute(query)]
 
 
 def get(connection: Connection, person_id: str) -> Person:

@@ -17,7 +17,7 @@ from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid.rows import ConsentState
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.people.bans import holds
-from spawner.ledger.people.tables import bans, invitations, people, person_groups, terms_acceptances
+from spawner.ledger.people.tables import bans, hub_moves, invitations, people, person_groups, terms_acceptances
 from spawner.ledger.pool.tables import events, guard_notes, instances, slots, tickets
 from spawner.ledger.time.tables import (
     allowance_charges,
@@ -73,6 +73,7 @@ _SECRETS = frozenset({"external_id", "session", "answer_hash", "code_hash", "key
 PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(people, lambda person_id: people.c.id == person_id, _all),
     PersonalTable(person_groups, _of(person_groups), _none),
+    PersonalTable(hub_moves, _of(hub_moves), _none),
     PersonalTable(bans, _of(bans), holds),
     PersonalTable(slots, _of_slot, _all),
     PersonalTable(events, _of_instance(events), _none),

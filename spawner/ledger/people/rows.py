@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from spawner.hub_settings import MAIN_HUB
+
 
 class TrustClass(StrEnum):
     """How far a person is trusted."""
@@ -36,7 +38,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class HubUser:
-    """A user of JupyterHub. `since` is when JupyterHub made it, as text.
+    """A user of JupyterHub. `since` is when JupyterHub made it, as text. `hub` is the hub's name: each numbers its own.
 
     SQLite gives the number of a deleted user to the next one, and MySQL rounds `since` to seconds: only both together
     tell users apart.
@@ -45,11 +47,12 @@ class HubUser:
     id: int
     name: str
     since: str
+    hub: str = MAIN_HUB
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person. `hub_name` is the present or last name in JupyterHub.
+    """One person. `hub` is the hub where they log in. `hub_name` is the present or last name in its JupyterHub.
 
     `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
     rows from before version 0.2 until the user comes. `issuer` and `identity` are null where the login has no subject.
@@ -74,6 +77,7 @@ class Person:
     operator_trust_by: str | None = None
     operator_trust_at: datetime | None = None
     forgotten_at: datetime | None = None
+    hub: str = MAIN_HUB
 
 
 class BanCode(StrEnum):

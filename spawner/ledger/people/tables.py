@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, String, Table
 
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger.people.rows import BanCode, GroupSource, TrustClass
 from spawner.ledger.schema import EnumText, ForeignName, PlainJson, PlainText, UtcDateTime, metadata
 
@@ -12,7 +13,8 @@ people = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("hub_name", ForeignName(255), nullable=False),
-    Column("hub_id", Integer, unique=True),
+    Column("hub", String(20), nullable=False, server_default=MAIN_HUB),
+    Column("hub_id", Integer),
     Column("hub_since", ForeignName(40)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("issuer", ForeignName(255)),
@@ -26,6 +28,19 @@ people = Table(
     Column("forgotten_at", UtcDateTime),
 )
 Index("people_by_name", people.c.hub_name)
+Index("people_by_hub_user", people.c.hub, people.c.hub_id, unique=True)
+
+hub_moves = Table(
+    "hub_moves",
+    metadata,
+    Column("hub", String(20), primary_key=True),
+    Column("hub_id", Integer, primary_key=True),
+    Column("hub_since", ForeignName(40), primary_key=True),
+    Column("person_id", String(32), nullable=False),
+    Column("moved_at", UtcDateTime, nullable=False),
+)
+"""Users of a hub whose people are another hub's since. JupyterHub still has the user, with sessions and tokens."""
+Index("hub_moves_by_person", hub_moves.c.person_id)
 
 person_groups = Table(
     "person_groups",

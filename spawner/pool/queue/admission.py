@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from spawner.catalog import Catalog, Flavor, Rights
 from spawner.errors import AlreadyQueued, LostRace, Maintenance, NoHours, Paused, PoolFull
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketState
-from spawner.ledger.people import bans
+from spawner.ledger.people import bans, people
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.ledger.pool.told import tell_turn
@@ -63,6 +63,8 @@ class Admission:
     backend: Backend
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    hub: str | None = None
+    """Name of the hub that asks, where there are several: others' people are refused."""
     wait_histories: WaitHistories = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,8 +76,10 @@ class Admission:
         Idempotent: the same request gets the same ticket at the same place. `by_user`: the user asks in person, so the
         instance counts as collected. Raises `Banned`, `NotForYou`, `NoHours`, `PoolFull` where the queue is full,
         `AlreadyQueued` where the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is
-        closed.
+        closed. Raises `OfAnotherHub` where the person has been moved meanwhile.
         """
+        if self.hub is not None:
+            people.require_hub(people.get(connection, request.person_id), self.hub)
         self.refuse_banned(connection, request.person_id)
         rights = self.rights(connection, request.person_id)
         refuse_denied(rights.denial(request.choice.flavor.id, request.choice.image.id))

@@ -1,0 +1,184 @@
+"""Several hubs on one ledger: each sees its own people, one line is everybody's, and a drain ends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from spawner.aio import KeyedTaskSet
+from spawner.errors import OfAnotherHub
+from spawner.hub.groups import _different
+from spawner.hub.running import read_running
+from spawner.ledger import Ledger, TicketState
+from spawner.ledger.people import bans, groups, moves, people
+from spawner.ledger.people.rows import GroupSource, HubUser, Identity, Person
+from spawner.ledger.pool import instances
+from spawner.ledger.pool.open_rows import OpenRowsReader
+from spawner.ledger.transitions import revision
+from spawner.steward.dispatch import Dispatcher
+from spawner.steward.guard import _running
+from tests.ledger.pool import SimulatedPool
+from tests.ledger.rows import NOW, request
+from tests.paid.make import write_binding, write_order
+
+SINCE = "2026-03-01T00:00:00Z"
+ANN, BOB = HubUser(1, "ann", SINCE), HubUser(1, "bob", SINCE, "b")
+"""The first user of each hub, made at the same time."""
+
+
+def subject(name: str) -> Identity:
+    return Identity("https://issuer", name.ljust(64, "0"))
+
+
+def log_in(ledger: Ledger, user: HubUser, new_id: str = "") -> Person:
+    """The person's id is the name at the first login."""
+    return ledger.write(people.identify, user, subject(user.name), new_id=lambda: new_id or user.name, now=NOW)
+
+
+def drain(ledger: Ledger, most: int = 100) -> int:
+    """Move people from hub `main` to hub `b`."""
+    return ledger.write(moves.move, "main", to="b", now=NOW, most=most)
+
+
+@pytest.fixture
+def two(ledger: Ledger) -> Ledger:
+    """A ledger with Ann on hub `main` and Bob on hub `b`, who has the same number there."""
+    assert {log_in(ledger, ANN).hub, log_in(ledger, BOB).hub} == {"main", "b"}
+    return ledger
+
+
+def test_users_of_two_hubs_with_one_number_are_two_people(two: Ledger) -> None:
+    assert two.read(people.current, "ann", SINCE).id == "ann"
+    assert two.read(people.current, "bob", SINCE, "b").id == "bob"
+    assert two.read(people.current, "bob", SINCE) is None
+    assert [one.id for one in two.read(people.present)] == ["ann"]
+    assert [one.id for one in two.read(people.present, [1], "b")] == ["bob"]
+    namesake = two.write(people.of_user, HubUser(2, "ann", SINCE, "b"), new_id=lambda: "other", now=NOW)
+    assert namesake.id == "other"
+    two.write(people.leave, BOB)
+    assert two.read(people.current, "ann", SINCE).hub_id == 1
+
+
+def test_a_hub_writes_groups_of_its_own_people_only(two: Ledger) -> None:
+    for person in ("ann", "bob"):
+        two.write(groups.record_hub, person, hub=["course"], now=NOW)
+    assert two.read(_different, {}, None, "b") == [("bob", frozenset())], "Ann's groups are not for hub b to remove"
+    assert two.read(groups.of, "ann", GroupSource.HUB) == ("course",)
+
+
+def test_a_hub_that_comes_back_sees_its_own_peoples_servers(two: Ledger) -> None:
+    for person in ("ann", "bob"):
+        request(two, f"i-{person}", user=person)
+        two.write(instances.mark_running, f"i-{person}", url="http://x", now=NOW, ends_at=NOW)
+    assert [one.id for one in two.read(read_running, "b").people.values()] == ["bob"]
+    assert [one.id for one in two.read(read_running).people.values()] == ["ann"]
+
+
+def test_a_ban_is_found_by_its_own_hubs_user(two: Ledger) -> None:
+    assert not bans.BannedUser(None, 1, "ann", SINCE).is_of(BOB)  # type: ignore[arg-type]
+    assert not bans.BannedUser(None, None, "bob", SINCE).may_be_of(BOB)  # type: ignore[arg-type]
+
+
+def test_who_logs_in_at_another_hub_is_led_to_theirs_and_nothing_is_written(two: Ledger) -> None:
+    before = two.read(revision)
+    with pytest.raises(OfAnotherHub) as refused:
+        two.write(people.identify, HubUser(7, "bob", SINCE), subject("bob"), new_id=lambda: "new", now=NOW)
+    assert refused.value.hub == "b"
+    assert two.read(revision) == before
+    assert len(two.read(people.of_name, "bob")) == 1
+
+
+def test_a_drain_moves_who_has_nothing_and_they_stay_the_same_person(two: Ledger) -> None:
+    assert drain(two) == 1
+    assert drain(two) == 0
+    assert two.read(moves.counts) == {"b": 2}
+    with pytest.raises(OfAnotherHub):  # JupyterHub still has the user, with a session
+        two.write(people.of_user, ANN, new_id=lambda: "new", now=NOW)
+    there = HubUser(9, "ann", "2026-04-01T00:00:00Z", "b")
+    back = log_in(two, there, "new")
+    assert (back.id, back.hub, back.hub_id) == ("ann", "b", 9)
+    assert two.write(moves.move, "b", to="main", now=NOW, most=100) == 2
+    again = two.write(people.of_user, ANN, new_id=lambda: "new", now=NOW)
+    assert (again.id, again.hub, again.hub_id) == ("ann", "main", 1), "by the session of before"
+    with pytest.raises(OfAnotherHub):
+        two.write(people.of_user, there, new_id=lambda: "new", now=NOW)
+
+
+def test_a_user_made_later_under_the_name_of_one_who_was_moved_is_somebody_else(two: Ledger) -> None:
+    drain(two)
+    taker = two.write(people.of_user, HubUser(9, "ann", "2026-04-01T00:00:00Z", "b"), new_id=lambda: "new", now=NOW)
+    assert taker.id == "new"
+
+
+def test_a_drain_leaves_whom_it_would_cost_something(ledger: Ledger) -> None:
+    pool = SimulatedPool(ledger)
+    for number, name in enumerate(("runs", "waits", "pays", "taken", "idle"), start=1):
+        log_in(ledger, HubUser(number, name, SINCE))
+    ledger.write(people.of_user, HubUser(6, "by-link", SINCE), new_id=lambda: "by-link", now=NOW)
+    ledger.write(people.of_user, HubUser(1, "taken", SINCE, "b"), new_id=lambda: "taken-b", now=NOW)
+    running = pool.start("runs")
+    waiting = pool.ask("waits")
+    assert waiting.state is TicketState.WAITING
+    write_binding(ledger, "b1", user_name="pays")
+    write_order(ledger, "o1", user_name="pays")
+    assert ledger.read(moves.movable, "main", to="b", most=100) == ["idle"]
+    assert drain(ledger) == 1
+    assert ledger.read(instances.get, running.id).ended_at is None
+    assert pool.ticket(waiting).state is TicketState.WAITING
+    pool.end(running)
+    pool.finish_endings()
+    assert drain(ledger) == 1, "now"
+
+
+def test_a_start_on_the_former_hub_is_refused_in_its_own_transaction(two: Ledger) -> None:
+    pool = SimulatedPool(two)
+    drain(two)
+    with pytest.raises(OfAnotherHub):
+        two.write(replace(pool.admission, hub="main").ask, pool.spawn_request("ann"))
+    assert pool.alive() == []
+    assert two.write(replace(pool.admission, hub="b").ask, pool.spawn_request("ann")).state is TicketState.CALLED
+
+
+async def test_one_line_whose_turns_each_hub_starts_for_its_own(two: Ledger) -> None:
+    """Bob waits for Ann's place. The steward of hub main calls him, and that of hub b has its hub start it."""
+    pool = SimulatedPool(two)
+    first = pool.start("ann")
+    pool.ask("bob")
+    pool.pass_time(5)
+    pool.end(first)
+    pool.finish_endings()
+    asked: list[tuple[str, str]] = []
+    by_hub = {name: _dispatcher(pool, name, asked) for name in ("main", "b")}
+    await by_hub["b"][0].round(of_pool=False)
+    assert [ticket.state for ticket in pool.alive()] == [TicketState.WAITING], "another steward acts on the pool"
+    await by_hub["main"][0].round()
+    assert [ticket.state for ticket in pool.alive()] == [TicketState.CALLED]
+    await by_hub["main"][1].join()
+    assert asked == [], "hub main has no such user, and would end the ticket"
+    await by_hub["b"][0].round(of_pool=False)
+    await by_hub["b"][1].join()
+    assert asked == [("b", "bob")]
+
+
+def test_a_guard_looks_at_its_own_hubs_instances(two: Ledger) -> None:
+    pool = SimulatedPool(two)
+    instance = pool.start("ann")
+    assert [one.id for one in two.read(_running, "main")] == [instance.id]
+    assert two.read(_running, "b") == []
+
+
+def _dispatcher(pool: SimulatedPool, name: str, asked: list[tuple[str, str]]) -> tuple[Dispatcher, KeyedTaskSet]:
+    async def start(user_name: str, *_: Any, **__: Any) -> None:
+        asked.append((name, user_name))
+
+    parts: Any = SimpleNamespace(
+        ledger=pool.ledger, catalog=pool.catalog, now=lambda: pool.time, admission=pool.admission
+    )
+    hub: Any = SimpleNamespace(start=start)
+    nobody: Any = None
+    tasks = KeyedTaskSet(lambda *_: None)
+    made = Dispatcher(parts, tasks, OpenRowsReader(), hub=hub, hub_token="", webhook=None, asks=nobody, hub_name=name)
+    return made, tasks
