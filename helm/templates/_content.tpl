@@ -32,6 +32,7 @@ instance_desk_url: http://{{ include "freepool.host" (list . "proxy") }}:{{ .Val
 desk_host: {{ include "freepool.host" (list . "desk") }}
 desk_port: 8002
 public: {{ include "freepool.public" . }}
+{{- include "freepool.hubs" . }}
 {{- if or .Values.steward.notifyUrl .Values.steward.notifySecret }}
 notify_url_file: /srv/notify/notify-url
 {{- end }}
@@ -129,6 +130,38 @@ kubernetes:
 {{- with .Values.priorityClasses.names.warm }}
   warm_priority_class: {{ . }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* One of several hubs. What they share, each must have: the ledger, the keys of slots, and who people are. */}}
+{{- define "freepool.hubs" -}}
+{{- $hubs := .Values.hubs -}}
+{{- if or $hubs.others (not (include "freepool.ownsPool" .)) -}}
+{{- if .Values.existingHub.enabled -}}
+{{- fail "hubs: a hub of another chart (existingHub.enabled) cannot be one of several." -}}
+{{- end -}}
+{{- if include "freepool.embeddedDatabase" . -}}
+{{- fail "hubs: several hubs need a PostgreSQL of your own: set database.url, or ledger-url in existingSecret, and database.embedded.enabled=false." -}}
+{{- end -}}
+{{- if not .Values.login.settings -}}
+{{- fail "hubs: several hubs know people by the provider of their login: set login.settings, the same for all hubs." -}}
+{{- end -}}
+{{- end -}}
+{{- if not (include "freepool.ownsPool" .) -}}
+{{- if not .Values.existingSecret -}}
+{{- fail "hubs.name: hubs share their secrets: name the Secret of the release of hub main in existingSecret, or a copy of it." -}}
+{{- end -}}
+{{- if and .Values.models.enabled (not .Values.models.image) (not .Values.models.existingClaim) -}}
+{{- fail "models: the model cache belongs to the release of hub main: name its claim in models.existingClaim." -}}
+{{- end -}}
+{{- end -}}
+{{- if or $hubs.others (ne $hubs.name "main") }}
+hubs:
+  name: {{ $hubs.name }}
+  others: {{- toYaml $hubs.others | nindent 4 }}
+  {{- with $hubs.drainTo }}
+  drain_to: {{ . }}
+  {{- end }}
 {{- end }}
 {{- end }}
 

@@ -38,6 +38,14 @@
 {{- .Values.pool.namespace | default (printf "%s-pool" .Release.Namespace) -}}
 {{- end }}
 
+{{/*
+Whether the pool's namespace, quota, budgets, priority classes, images and models are this release's. Of several hubs on
+one pool they belong to the release of hub "main".
+*/}}
+{{- define "freepool.ownsPool" -}}
+{{- if eq .Values.hubs.name "main" }}yes{{ end -}}
+{{- end }}
+
 {{/* (list $ "warm") → a PriorityClass; these belong to the whole cluster, where a pool's namespace is unique */}}
 {{- define "freepool.priorityClass" -}}
 {{- printf "%s-%s" (include "freepool.poolNamespace" (index . 0)) (index . 1) -}}

@@ -61,6 +61,14 @@ MODELS: Values = {
     },
 }
 """A model cache, and the Job that fills it."""
+ONE_OF_SEVERAL: Values = {
+    "public": "https://b.lab.example.org/",
+    "hubs": {"name": "b", "others": {"main": "https://a.lab.example.org/"}},
+    "existingSecret": "freepool",
+    "database": {"embedded": {"enabled": False}},
+    "login": {"settings": {"kind": "github", "client_id": "b", "allowed_groups": ["lab"]}, "existingSecret": "login-b"},
+}
+"""A second hub on the pool of the hub `main`."""
 APART: Values = {
     "public": "https://lab.example.org/",
     "hub": {"config": {"JupyterHub": {"subdomain_host": "https://lab.example.org"}}},
@@ -80,6 +88,7 @@ VALUE_SETS: dict[str, Values] = {
             "tls": [{"secretName": "lab-tls", "hosts": ["lab.example.org", "*.lab.example.org"]}],
         }
     },
+    "one of several hubs": ONE_OF_SEVERAL,
     "existing secret": {"existingSecret": "my-secrets", "database": {"embedded": {"enabled": False}}},
     "gpu": {
         "catalog": {"flavors": [GPU], "defaults": {"flavor": "gpu-24g", "image": "light"}},
