@@ -275,9 +275,10 @@ def running_stack(
     ledger_url: str | None = None,
     settings: Path | None = None,
     arguments: tuple[str, ...] = (),
+    port: int = 0,
 ) -> Iterator[Stack]:
     """Run `freepool up`; end it afterwards."""
-    port, token = free_port(), secrets.token_hex(16)
+    port, token = port or free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "spawner.cli", "up", "--port", str(port), "--state", str(state), *arguments]
     if settings:
         command += ["--settings", str(settings)]

@@ -27,8 +27,8 @@ from spawner.ledger.people import bans, forgetting, groups, invitations, people,
 from spawner.ledger.people.people import ONE_EACH, OWNED
 from spawner.ledger.people.personal_data import NOT_PERSONAL, PERSONAL, export, json_default
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource, HubUser, Identity, Invitation, Person, TrustClass
+from spawner.ledger.people.tables import hub_moves, person_groups
 from spawner.ledger.people.tables import people as people_table
-from spawner.ledger.people.tables import person_groups
 from spawner.ledger.pool import guard_notes, instances
 from spawner.ledger.pool.rows import GuardKind, GuardNote, StartStep, TicketState
 from spawner.ledger.pool.tables import instances as instances_table
@@ -75,6 +75,8 @@ def fill(ledger: Ledger, name: str) -> None:
         rank_at=NOW, tries=0, **ids,
     )))  # fmt: skip
     ledger.write(groups.replace, key, GroupSource.ADMINISTRATOR, ["staff"], by="root", now=NOW)
+    moved = {"hub": "old", "hub_id": 1, "hub_since": name, "person_id": key, "moved_at": NOW}
+    ledger.write(lambda connection: connection.execute(insert(hub_moves).values(**moved)))
     ledger.write(bans.put, replace(BAN, id=f"ban-{name}", person_id=key, until=later(1)))
     invitation = Invitation(
         f"v-{name}", f"hash-{name}", TrustClass.KNOWN, ["staff"], f"for {name}", "root", NOW, later(9)
@@ -177,8 +179,8 @@ def test_what_hangs_on_a_person_goes_over_where_two_are_found_to_be_one() -> Non
 def test_the_export_has_each_row_of_the_person_and_none_of_others(ledger: Ledger, ann: Person) -> None:
     tables = exported(ledger, ann.id)["tables"]
     assert {name: len(rows) for name, rows in tables.items()} == {
-        "people": 1, "person_groups": 1, "bans": 1, "slots": 1, "events": 1, "instances": 1, "tickets": 1,
-        "guard_notes": 1, "instance_use": 1, "session_notices": 1, "session_extensions": 1, "messages": 1,
+        "people": 1, "person_groups": 1, "hub_moves": 1, "bans": 1, "slots": 1, "events": 1, "instances": 1,
+        "tickets": 1, "guard_notes": 1, "instance_use": 1, "session_notices": 1, "session_extensions": 1, "messages": 1,
         "channels": 1, "bundles": 1, "keep_choices": 1, "allowance_holds": 1, "allowance_charges": 1,
         "allowance_grants": 1, "terms_acceptances": 1,
         "invitations": 1, "notices": 1, "consents": 2, "bindings": 2, "order_events": 2, "orders": 1,

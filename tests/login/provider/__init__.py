@@ -54,12 +54,12 @@ class Provider:
 
 
 @contextmanager
-def running_provider(port: int, callback: str) -> Iterator[Provider]:
-    """Start it; end it afterwards."""
+def running_provider(port: int, callback: str, *others: str) -> Iterator[Provider]:
+    """Start it; end it afterwards. `others`: callbacks of further hubs."""
     client = {
         "id": CLIENT,
         "secret": SECRET,
-        "callback": callback,
+        "callbacks": [callback, *others],
         "back": callback.replace("oauth_callback", "login"),
         "port": port,
     }

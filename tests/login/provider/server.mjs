@@ -19,7 +19,7 @@ const provider = new Provider(issuer, {
   clients: [{
     client_id: client.id,
     client_secret: client.secret,
-    redirect_uris: [client.callback],
+    redirect_uris: client.callbacks,
     post_logout_redirect_uris: [client.back],
     grant_types: ["authorization_code", "refresh_token"],
   }],
