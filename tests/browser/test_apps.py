@@ -38,6 +38,16 @@ def without(lab: Page, path: str) -> Iterator[None]:
     lab.unroute_all()
 
 
+def open_by_printed_address(ann: Visitor, lab: Page) -> None:
+    """Follow the address that a program prints of itself, as JupyterLab makes a link of it in an output."""
+    link = f'<a href="http://127.0.0.1:{PORT}/seen?a=1">printed</a>'
+    lab.evaluate("link => document.body.insertAdjacentHTML('beforeend', link)", link)
+    with ann.context.expect_page() as opened:
+        lab.get_by_role("link", name="printed").press("Enter")
+    expect(opened.value).to_have_url(f"http://p{PORT}--{ann.user}.localhost:{ann.stack.port}/seen?a=1")
+    opened.value.close()
+
+
 def open_by_tile(ann: Visitor, lab: Page) -> None:
     """Start a program from the launcher, at first without success."""
     panel, tile = lab.locator("#freepool-panel"), lab.locator(".jp-LauncherCard", has_text="Streamlit")
@@ -94,6 +104,7 @@ def test_an_app_is_opened_from_jupyterlab_shared_and_revoked(
     assert page.evaluate("window.opener") is None
     names = {cookie["name"] for cookie in ann.context.cookies(page.url)}
     assert names == {"freepool-app", "mine"}, "no cookie of the lab's or the hub's"
+    open_by_printed_address(ann, lab)
     open_by_tile(ann, lab)
 
     link = share(panel)

@@ -10,6 +10,19 @@ const LOOK_MS = 5000;
 /** A link works for so long, or as long as the notebook. */
 const SHARE_HOURS = 8;
 const PORTS = { min: "1024", max: "65535" };
+/** Names of the notebook's loopback interface, in addresses that programs print. */
+const LOOPBACK = ["127.0.0.1", "localhost", "0.0.0.0"];
+
+/**
+ * @param {string} href
+ * @returns {{ port: number, path: string } | null} null where it is no address of an app in this notebook
+ */
+function localApp(href) {
+  const url = URL.canParse(href) ? new URL(href) : null;
+  // On one machine the platform itself has a port of localhost.
+  if (!url || url.protocol !== "http:" || !LOOPBACK.includes(url.hostname) || !url.port || url.port === location.port) return null;
+  return { port: Number(url.port), path: url.pathname + url.search };
+}
 
 export class Apps {
   /** @param {{ app: LabApp, connection: Connection, t: Texts }} parts */
@@ -36,6 +49,7 @@ export class Apps {
     const look = () => { if (!document.hidden && this.node.offsetParent) this.look(); };
     setInterval(look, LOOK_MS);
     new IntersectionObserver(look).observe(this.node.parentElement ?? this.node);
+    for (const kind of ["click", "auxclick"]) document.addEventListener(kind, (event) => this.#lead(event), { capture: true });
     this.look();
   }
 
@@ -91,6 +105,19 @@ export class Apps {
 
   /** @param {number} port */
   address(port) { return `${this.connection.base}apps/open/${port}`; }
+
+  /**
+   * A link that a program printed, such as gradio's `http://127.0.0.1:7860`, would lead to the user's own computer.
+   * @param {Event} event
+   */
+  #lead({ target }) {
+    const link = target instanceof Element ? target.closest("a") : null;
+    const app = link && this.state?.off === "" ? localApp(link.href) : null;
+    if (!link || !app) return;
+    link.href = `${this.address(app.port)}?next=${encodeURIComponent(app.path)}`;
+    link.target = "_blank";
+    link.rel = "noopener";
+  }
 
   /** @param {Event} event */
   #openOther(event) {
