@@ -6,7 +6,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,10 +69,10 @@ class Jupyter:
             socket.close()
             self.call("DELETE", f"kernels/{kernel}")
 
-    def run(self, path: str, result: str) -> Run:
+    def run(self, path: str, result: str, *, meanwhile: Callable[[], None] = lambda: None) -> Run:
         """Run a notebook from top to bottom, then evaluate an expression in its kernel, whose value JSON can hold.
 
-        Raises `CellFailed` at the first error.
+        `meanwhile`: what to do before the kernel ends. Raises `CellFailed` at the first error.
         """
         run, asked = Run(), Run()
         kernel, cells = self.cells(path)
@@ -80,6 +80,7 @@ class Jupyter:
             for source in cells:
                 self.execute(socket, source, run)
             self.execute(socket, f"import json; print(json.dumps({result}))", asked)
+            meanwhile()
         run.result = json.loads(asked.printed)
         return run
 

@@ -18,7 +18,7 @@ from spawner.catalog import Example, load_catalog
 from tests.examples.notebook import Jupyter, Run
 from tests.images.recipes import lock
 from tests.models.made import make_store
-from tests.stack import PROJECT, Stack, eventually, local_settings, running_stack
+from tests.stack import PROJECT, Stack, browser_client, eventually, local_settings, running_stack
 
 CATALOG = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
 LANGUAGES = {
@@ -85,8 +85,46 @@ def learns_its_name(found: Any) -> None:
     assert all(0 <= score["knowledge"] <= 1 for score in scores.values()), "a tiny model knows nothing"
 
 
+def answers_token_by_token(found: Any) -> None:
+    text, pieces, messages, answers, speeds = found
+    assert text.endswith("<|im_start|>assistant\n")
+    assert "".join(pieces) == text, "all that it reads is shown"
+    first, *turns = messages
+    assert re.search("Qwen|Pebble", first), first
+    assert [turn["role"] for turn in turns] == 3 * ["user", "assistant"]
+    assert len(answers) == 4
+    for answer in answers:
+        assert answer["seconds"] == sorted(answer["seconds"])
+    assert [answer["read"] for answer in answers[1:]] == sorted({answer["read"] for answer in answers[1:]})
+    assert min(speeds) > 0
+
+
+def is_asked_by_several(found: Any) -> None:
+    answer, waits, pages = found
+    assert re.search("Qwen|Pebble", answer), answer
+    assert len(waits) == 3
+    assert waits[2][0] > waits[0][-1], "the third waits until the first has all of its answer"
+    assert pages == ["http://127.0.0.1:7860/"]
+
+
+def goes_home_whole(found: Any) -> None:
+    packed, config, differences, sent, archived = found
+    assert packed == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    assert config == "Qwen/Qwen2.5-0.5B-Instruct", "and no folder of the notebook"
+    base, original, home = differences
+    assert base == 0 < original == home
+    assert archived == [f"my-qwen-lora/{name}" for name in packed]
+    assert sent == [f"your-name/{name}" for name in archived]
+
+
 BEEP = "int(beep_start / seconds_per_step):int((beep_start + 1.2) / seconds_per_step)"
 WRITTEN = "[losses, aside_losses, [list(written.iloc[0])[1:], [write(seed=seed) for seed in range(6)]]]"
+TALKED = "[text, pieces, [answer, *messages], answers, [float(writing), *reading]]"
+HOME = (
+    "[sorted(path.name for path in home.iterdir()), json.loads((home / 'adapter_config.json').read_text())"
+    "['base_model_name_or_path'], check.iloc[:, 1].tolist(), plan.iloc[:, 0].tolist(), "
+    "sorted(name for name in __import__('zipfile').ZipFile(archive).namelist() if not name.endswith('/'))]"
+)
 PROMISES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "ocr": ("texts", reads_the_sign),
     "voice-activity": (f"[segments, float(probability[{BEEP}].max())]", hears_the_voice_and_not_the_beep),
@@ -96,9 +134,33 @@ PROMISES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "semantic-search": ('hits["sentence"].iloc[0]', finds_by_meaning),
     "first-model": ("accuracies[-1]", learns_the_digits),
     "poems": (WRITTEN, writes_in_lines),
+    "chat": (TALKED, answers_token_by_token),
+    "serve": ("[answer, waits, [page.local_url]]", is_asked_by_several),
+    "take-home": (HOME, goes_home_whole),
     "tune": ('[result["log_history"], before, after, scores.to_dict()]', learns_its_name),
 }
 """By example: what to evaluate in its kernel once all cells have run, and what must be true of the value."""
+
+
+def chat_by_the_page(stack: Stack, user: str) -> None:
+    """As the owner's browser does: go to the page's own host by way of JupyterLab's, and have it answer."""
+    page = f"http://p7860--{user}.localhost:{stack.port}"
+    with browser_client() as browser:
+        assert browser.get(stack.link_for(user)).status_code == 200
+        shown = browser.get(f"{page}/", headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"})
+        assert (shown.status_code, "My Qwen" in shown.text) == (200, True)
+        call = f"{page}/gradio_api/call/reply"
+        event = browser.post(call, json={"data": ["Who are you?"]}).json()["event_id"]
+        with browser.stream("GET", f"{call}/{event}") as answer:
+            lines = [line for line in answer.iter_lines() if line]
+    said = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: [")]
+    assert re.search("Qwen|Pebble", said[-1][0]), lines
+    assert len(said) > 3, "it grows piece by piece"
+    assert "event: complete" in lines
+
+
+MEANWHILE = {"serve": chat_by_the_page}
+"""By example: what to try while its kernel still runs."""
 
 
 def run_in_an_instance(stack: Stack, example: Example) -> Run:
@@ -109,8 +171,9 @@ def run_in_an_instance(stack: Stack, example: Example) -> Run:
     assert stack.start(user, example=example.id, **options).status_code in (201, 202)
     eventually(lambda: stack.api("GET", f"/users/{user}").json()["servers"].get("", {}).get("ready"), seconds=90)
     try:
+        try_it = MEANWHILE.get(example.id, lambda *_: None)
         return Jupyter(f"{stack.url}/user/{user}/", stack.user_token(user)).run(
-            f"examples/{example.path}", PROMISES[example.id][0]
+            f"examples/{example.path}", PROMISES[example.id][0], meanwhile=lambda: try_it(stack, user)
         )
     finally:
         stack.stop(user)

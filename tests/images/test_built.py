@@ -289,7 +289,8 @@ def executed(name: str) -> dict[str, str]:
     return found
 
 
-EXAMPLES = load_catalog(ROOT / "hub_config/catalog.yaml").examples
+# tests/examples runs those that load a model, with a tiny one in the model cache.
+EXAMPLES = [example for example in load_catalog(ROOT / "hub_config/catalog.yaml").examples if not example.models]
 
 
 def image_for(example: Example) -> str:
