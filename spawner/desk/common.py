@@ -195,6 +195,7 @@ class OtherHubHandler(Handler):
     """
 
     needs_user = False
+    shows_account = True
 
     def get(self) -> None:
         """Redirect. 404 for a hub that is not in the settings."""

@@ -461,7 +461,7 @@ def test_whoever_does_not_consent_is_told_so(provider: Provider, visitor: Visito
     page, _ = visitor.visit("/hub/oauth_login")
     sign_in(page, "browser-no", consent="Cancel")
     expect(page.get_by_text("You did not allow signing in with Test University")).to_be_visible()
-    expect(page.locator(".said[lang=zh-CN]")).to_contain_text("你没有同意使用 Test University 登录")
+    expect(page.locator(".said-html .said[lang=zh-CN]")).to_contain_text("你没有同意使用 Test University 登录")
     shot(page, "not-agreed")
     page.get_by_role("link", name="Sign in again").click()
     expect(page.get_by_label("Account").or_(page.get_by_role("button", name="Share"))).to_be_visible()
@@ -489,5 +489,5 @@ def test_while_the_provider_is_away_the_page_says_what_goes_on(provider: Provide
     provider.control(mode="rubbish")  # what the hub asks; its pages are there
     page.get_by_role("button", name="Share").click()
     expect(page.get_by_text("is not responding correctly, so nobody can sign in right now")).to_be_visible()
-    expect(page.locator(".said[lang=zh-CN]")).to_contain_text("暂时无法登录")
+    expect(page.locator(".said-html .said[lang=zh-CN]")).to_contain_text("暂时无法登录")
     shot(page, "away")
