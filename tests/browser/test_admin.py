@@ -157,7 +157,7 @@ def test_a_plan_is_in_the_administrators_time_zone(
     expect(form).to_have_count(0)
     row = page.get_by_role("listitem").filter(has_text="ml-course")
     expect(row).to_contain_text("3 × CPU, Light")
-    expect(row).to_contain_text(f"Jan 5, {year}, 9:00")
+    expect(row).to_contain_text(f"Jan 5, {year}, 09:00")
     expect(row).to_contain_text("Every week")
     value = shared_stack.ledger.read(admin_settings.all_of)["plan:ml-course"].value
     assert value["begins"] == f"{year}-01-05T09:00:00+08:00"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -100,7 +101,9 @@ def assert_no_english(page: Page) -> None:
     shown = page.locator("body").inner_text()
     texts = load_translations()["zh-CN"]
     untranslated = [
-        text for text in USER_STRINGS.values() if len(text) > 3 and texts.say(text) != text and text in shown
+        text
+        for text in USER_STRINGS.values()
+        if len(text) > 3 and texts.say(text) != text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", shown, re.ASCII)
     ]
     assert untranslated == []
 
