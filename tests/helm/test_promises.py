@@ -324,12 +324,8 @@ def test_a_check_comes_before_everything_else_and_needs_nothing_of_the_release(v
     ]
     weights = {one["kind"]: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for one in hooks}
     assert weights.pop("Job") > max(weights.values())
-    there = {one["metadata"]["name"] for one in hooks} | {
-        "my-secrets",
-        "cloud-keys",
-        "more",
-        values.get("existingSecret"),
-    }
+    there = {one["metadata"]["name"] for one in hooks} | {"my-secrets", "cloud-keys", "more"}
+    there |= {values.get("existingSecret"), values.get("login", {}).get("existingSecret")}
     spec = job["spec"]["template"]["spec"]
     for volume in spec["volumes"]:
         named = [volume.get("secret", {}).get("secretName")]

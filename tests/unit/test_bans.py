@@ -118,7 +118,7 @@ def test_a_person_is_exported_and_forgotten(ledger: Ledger, freepool: Freepool) 
     assert (exported["schema"], exported["person"]) == ("freepool-person/1", "p-ann")
     assert exported["tables"]["bans"][0]["evidence"] == "xmrig"
     said = freepool("forget", "ann")
-    assert "It cannot be done now: JupyterHub still has the user ann. Delete the user in JupyterHub first" in said
+    assert "It cannot be done now: JupyterHub still has the user ann. Delete the user from JupyterHub first" in said
     assert "The ban then applies to no one" in said
     assert "Nothing is done yet. Add --yes" in freepool("forget", "ann", "--account-is-gone")
     assert ledger.read(people.get, "p-ann").hub_name == "ann"

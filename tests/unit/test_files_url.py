@@ -29,5 +29,7 @@ ARCHIVE = "/user/ann/freepool/files.zip"
 )
 def test_files_are_offered_of_a_running_image_with_the_agent(image: str, state: InstanceState, url: str | None) -> None:
     pool = SimpleNamespace(controls=SimpleNamespace(drain=None))
-    snapshot: Any = SimpleNamespace(current=make.instance("i1", state, image=image), pool=pool, progress=[])
+    snapshot: Any = SimpleNamespace(
+        current=make.instance("i1", state, image=image), pool=pool, progress=[], begun_at=None, keeps_files=False
+    )
     assert _instance(snapshot, CATALOG, load_translations()["en"], "ann").files_url == url

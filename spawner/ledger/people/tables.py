@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table
+from sqlalchemy import Column, Index, Integer, String, Table, UniqueConstraint
 
 from spawner.hub_settings import MAIN_HUB
 from spawner.ledger.people.rows import BanCode, GroupSource, TrustClass
@@ -13,12 +13,11 @@ people = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("hub_name", ForeignName(255), nullable=False),
-    Column("hub", String(20), nullable=False, server_default=MAIN_HUB),
     Column("hub_id", Integer),
     Column("hub_since", ForeignName(40)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("issuer", ForeignName(255)),
-    Column("identity", String(64), unique=True),
+    Column("identity", String(64)),
     Column("trust", EnumText(TrustClass, 16), nullable=False),
     Column("claims_held", PlainJson(none_as_null=True)),
     Column("account_since", UtcDateTime),
@@ -26,6 +25,8 @@ people = Table(
     Column("operator_trust_by", ForeignName(255)),
     Column("operator_trust_at", UtcDateTime),
     Column("forgotten_at", UtcDateTime),
+    Column("hub", String(20), nullable=False, server_default=MAIN_HUB),
+    UniqueConstraint("identity", name="people_identity_key"),
 )
 Index("people_by_name", people.c.hub_name)
 Index("people_by_hub_user", people.c.hub, people.c.hub_id, unique=True)
