@@ -31,8 +31,8 @@ class Formats:
         return format_date(at.astimezone(self.zone).date(), "medium", locale=self.locale)
 
     def size(self, size: int) -> str:
-        """`size` is in bytes. A GB has 1024 MB, as on all pages."""
-        return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GB"
+        """`size` is in bytes. In GiB, by which the cloud bills; pages of free notebooks say GB."""
+        return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GiB"
 
     def span(self, seconds: float) -> str:
         """Hours and minutes, rounded down; seconds below a minute, beside which a cost would look wrong."""

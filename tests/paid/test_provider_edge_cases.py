@@ -41,7 +41,7 @@ async def test_the_price_of_a_default_disk_is_part_of_the_offer(moto: Moto, tmp_
         now=NOW,
     )
     assert asked.disk == 7 * GIB, "the size that is created"
-    assert "7 GB" in asked.text
+    assert "7 GiB" in asked.text
     assert "0.007" in asked.text
     assert consent_rules.change_since(asked, instance_types) is None
     assert consent_rules.change_since(

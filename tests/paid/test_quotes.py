@@ -234,7 +234,7 @@ def test_an_offer_shows_the_price_of_the_disk() -> None:
     one = instance_type(disk_price=cny("0.0015"))
     priced = quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0]
     made = asked(quote=priced, chosen=Chosen("paid-1", cny("2.60"), 3600, disk=200 * GIB))
-    assert "Disk: 200 GB, an additional CNY 0.15 per hour" in made.text
+    assert "Disk: 200 GiB, an additional CNY 0.15 per hour" in made.text
     assert terms_of(made).hourly == cny("0.80")
 
 

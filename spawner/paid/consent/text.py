@@ -14,7 +14,7 @@ from spawner.ledger.paid.rows import ConsentKind
 from spawner.paid.money import Money
 from spawner.paid.providers.base import Capability, InstanceType
 
-VERSION = 4
+VERSION = 3
 ENGLISH, CHINESE = "en", "zh-CN"
 GIB = 1024**3
 CHINESE_NAMES = {"Alibaba Cloud PAI-DSW": "阿里云 PAI-DSW"}
@@ -57,8 +57,8 @@ START: Pair = (
     "费用由{provider} 向你收取。",
 )
 INSTANCE_TYPE: Pair = (
-    "Machine type: {instance_type} ({cpu} CPU, {memory} GB memory{gpu}).",
-    "机器规格：{instance_type}（{cpu} 核 CPU，{memory} GB 内存{gpu}）。",
+    "Machine type: {instance_type} ({cpu} CPU, {memory} GiB memory{gpu}).",
+    "机器规格：{instance_type}（{cpu} 核 CPU，{memory} GiB 内存{gpu}）。",
 )
 GPU: Pair = (", {count} × {name}", "，{count} × {name}")
 PRICE: Pair = (
@@ -66,8 +66,8 @@ PRICE: Pair = (
     "价格：每小时 {price}（{read_at} 的目录价）。你的实际价格可能不同。",
 )
 DISK: Pair = (
-    "Disk: {disk} GB, an additional {disk_price} per hour, also while the notebook is stopped, until you delete it.",
-    "磁盘：{disk} GB，另收每小时 {disk_price}；Notebook 停止后仍会计费，直到你将其删除。",
+    "Disk: {disk} GiB, an additional {disk_price} per hour, also while the notebook is stopped, until you delete it.",
+    "磁盘：{disk} GiB，另收每小时 {disk_price}；Notebook 停止后仍会计费，直到你将其删除。",
 )
 CAP: Pair = (
     "Limits: {cap} and {minutes} minutes for this session. If it starts now, it is stopped at {until} at the latest.",
