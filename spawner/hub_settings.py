@@ -41,6 +41,8 @@ class HubSettings(BaseModel):
     def _names_fit(self) -> Self:
         if self.name in self.others:
             raise ValueError(f"others: {self.name} is the name of this hub")
+        if self.name != MAIN_HUB and not self.others:
+            raise ValueError(f"others: name the other hubs of the platform, {MAIN_HUB} among them")
         if self.drain_to is not None and self.drain_to not in self.others:
             raise ValueError(f"drain_to: {self.drain_to} is none of `others`")
         return self

@@ -37,6 +37,7 @@ TITLES = {
     "signed_out": "Sign in again",
     "rate_limited": "Too many requests",
     "not_offered": "This is turned off here",
+    "other_hub": "Your account is on another server",
     "unavailable": "The platform is not responding",
 }
 """Titles of the pages of errors, by their code; any other has `OTHER_TITLE`."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from typing import Any, NoReturn
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from tornado.web import Finish
 
 from spawner.errors import OfAnotherHub
 from spawner.hub.login import texts
-from spawner.hub.login.pages import LoginRefused
+from spawner.hub.login.pages import LoginRefused, in_both
 from spawner.hub_settings import OTHER_HUB_PATH
 from spawner.settings import Settings
 
 AUTHORIZE = "/hub/api/oauth2/authorize"
 DESK_CLIENT = "service-desk"
+ELSEWHERE = in_both("Your account is on another server", "你的账号在另一台服务器上")
 LOGIN = ("/hub/login", "/hub/oauth_login", "/hub/oauth_callback")
 
 
@@ -22,7 +23,8 @@ def lead_to_hub(handler: Any, settings: Settings, refusal: OfAnotherHub) -> NoRe
     """Redirect and end the request. Raises `LoginRefused` where the settings do not name that hub."""
     url = _url(_target(handler), settings, refusal.hub)
     if url is None:
-        raise LoginRefused(403, f"of hub {refusal.hub}", texts.unknown_hub(refusal.hub)) from refusal
+        said = texts.unknown_hub(refusal.hub)
+        raise LoginRefused(403, f"of hub {refusal.hub}", said, heading=ELSEWHERE) from refusal
     handler.redirect(url)
     raise Finish from refusal
 
@@ -44,4 +46,7 @@ def _target(handler: Any) -> str:
     if urlsplit(uri).path not in LOGIN:
         return uri
     following = urlsplit(str(handler.get_next_url(None) or ""))
-    return following._replace(scheme="", netloc="").geturl()
+    # JupyterHub appends the query of this request, which holds the provider's code.
+    own = parse_qsl(urlsplit(uri).query, keep_blank_values=True)
+    kept = [one for one in parse_qsl(following.query, keep_blank_values=True) if one not in own]
+    return following._replace(scheme="", netloc="", query=urlencode(kept)).geturl()

@@ -179,10 +179,8 @@ class HubPeople:
 
     async def _refuse_name_of_another_hub(self, name: str) -> None:
         """A name is one person's on all hubs, so that everybody can be moved. One hub refuses it by its own tables."""
-        if self.settings.hubs.has_others:
-            found = await self.ledger.aread(people.of_name, name)
-            if any(one.hub != self.hub for one in found):
-                raise people.name_taken(name)
+        if self.settings.hubs.has_others and await self.ledger.aread(people.is_name_elsewhere, name, self.hub):
+            raise people.name_taken(name)
 
     def _identity_logging_in(self, name: str) -> Identity | None:
         identity, at = self._logging_in.get(name, (None, None))

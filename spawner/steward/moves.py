@@ -34,7 +34,7 @@ class Movers:
         name, to, now = self._hub.name, self._hub.drain_to, self._pool.now()
         assert to is not None
         self._next_at = now + EVERY
-        if not await self._pool.ledger.aread(moves.movable, name, to=to, most=1):
+        if not await self._pool.ledger.aread(moves.movable, name, to=to, now=now, most=1):
             return
         count = await self._pool.ledger.awrite(moves.move, name, to=to, now=now, most=AT_ONCE)
         if count:

@@ -14,7 +14,7 @@ from spawner.hub.groups import _different
 from spawner.hub.running import read_running
 from spawner.ledger import Ledger, TicketState
 from spawner.ledger.people import bans, groups, moves, people
-from spawner.ledger.people.rows import GroupSource, HubUser, Identity, Person
+from spawner.ledger.people.rows import Ban, BanCode, GroupSource, HubUser, Identity, Person
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.ledger.transitions import revision
@@ -113,6 +113,15 @@ def test_a_user_made_later_under_the_name_of_one_who_was_moved_is_somebody_else(
     assert taker.id == "new"
 
 
+def test_a_name_is_kept_for_who_was_moved_until_they_come(two: Ledger) -> None:
+    assert two.read(people.is_name_elsewhere, "ann", "b")
+    assert not two.read(people.is_name_elsewhere, "ann", "main")
+    drain(two)
+    assert two.read(people.is_name_elsewhere, "ann", "b"), "she has not logged in there yet"
+    log_in(two, HubUser(9, "ann", "2026-04-01T00:00:00Z", "b"), "new")
+    assert not two.read(people.is_name_elsewhere, "ann", "b")
+
+
 def test_a_drain_leaves_whom_it_would_cost_something(ledger: Ledger) -> None:
     pool = SimulatedPool(ledger)
     for number, name in enumerate(("runs", "waits", "pays", "taken", "idle"), start=1):
@@ -124,7 +133,10 @@ def test_a_drain_leaves_whom_it_would_cost_something(ledger: Ledger) -> None:
     assert waiting.state is TicketState.WAITING
     write_binding(ledger, "b1", user_name="pays")
     write_order(ledger, "o1", user_name="pays")
-    assert ledger.read(moves.movable, "main", to="b", most=100) == ["idle"]
+    log_in(ledger, HubUser(7, "banned", SINCE))
+    banned = ledger.read(people.of_name, "banned")[0].id
+    ledger.write(bans.put, Ban("ban-1", banned, BanCode.MINING, "", "", "", "root", NOW, None))
+    assert ledger.read(moves.movable, "main", to="b", now=NOW, most=100) == ["idle"]
     assert drain(ledger) == 1
     assert ledger.read(instances.get, running.id).ended_at is None
     assert pool.ticket(waiting).state is TicketState.WAITING

@@ -47,7 +47,8 @@ def test_a_hub_that_is_not_in_the_settings_has_no_address() -> None:
         {"others": {"b": "b.example.org"}},
         {"others": {"b": "https://x@b.example.org"}},
         {"drain_to": "b"},
-        {"name": "A"},
+        {"name": "A", "others": {"main": "https://a.example.org"}},
+        {"name": "b"},
     ],
 )
 def test_mistakes_are_refused(values: dict[str, Any]) -> None:
@@ -97,6 +98,7 @@ AUTHORIZE = "/hub/api/oauth2/authorize?client_id="
         (CALLBACK, f"{AUTHORIZE}jupyterhub-user-eve&state=s1", "https://b.example.org/"),
         (CALLBACK, "https://evil.example/x", "https://b.example.org/x"),
         (CALLBACK, "", "https://b.example.org/"),
+        (CALLBACK, "/services/desk/?code=secret&state=x", "https://b.example.org/services/desk/"),
         ("/hub/spawn?flavor=cpu", "", "https://b.example.org/hub/spawn?flavor=cpu"),
     ],
 )

@@ -10,8 +10,9 @@ USER_STRINGS: dict[str, str] = {
     "hero_lead": "JupyterLab in your browser, ready in a second.",
     "fine_print": "Free of charge; no cloud account needed. All files are deleted when it stops or restarts.",
     "fine_print_kept": (
-        "Free of charge; no cloud account needed. If you stop or restart it, all files are deleted. If the platform "
-        "stops it, its changed files are kept."
+        "Free of charge; no cloud account needed. When your notebook reaches its time limit, is idle, or is stopped by "
+        "an administrator or for maintenance, its changed files are kept, up to the limit. If you stop or restart it, "
+        "they are deleted."
     ),
     "flavor_legend": "Machine type",
     "shape_cpu": "{n} CPU",
@@ -182,7 +183,7 @@ USER_STRINGS: dict[str, str] = {
     "own_delete": "Delete…",
     # When something is wrong
     "closes_at": (
-        "Maintenance starts at {time}. Notebooks still running then will be stopped, so download your files before. "
+        "Maintenance starts at {time}. Notebooks still running then will be stopped: download your files before then. "
         "New notebooks cannot be started now."
     ),
     "closed": (

@@ -9,18 +9,19 @@ from sqlalchemy.orm import aliased
 
 from spawner.ledger.paid.rows import OVER, ConsentState
 from spawner.ledger.paid.tables import consents, orders
-from spawner.ledger.people.tables import hub_moves, people
+from spawner.ledger.people.bans import holds
+from spawner.ledger.people.tables import bans, hub_moves, people
 from spawner.ledger.pool.tables import IS_OPEN, IS_UNENDED, instances, tickets
 from spawner.ledger.transitions import touch
 
 UNSPENT = (ConsentState.OFFERED, ConsentState.ACCEPTED)
 
 
-def movable(connection: Connection, hub: str, *, to: str, most: int) -> list[str]:
+def movable(connection: Connection, hub: str, *, to: str, now: datetime, most: int) -> list[str]:
     """Ids of people of a hub who can be moved now. A read: most have nothing to move.
 
     Only who is known by the subject of their login: another hub could not know anybody else again. Nobody whose name
-    another person has on the other hub.
+    another person has on the other hub, and nobody who is banned: the ban is of the user of their hub.
     """
     other = aliased(people)
     idle = (
@@ -29,8 +30,9 @@ def movable(connection: Connection, hub: str, *, to: str, most: int) -> list[str
         ~exists().where(orders.c.person_id == people.c.id, orders.c.state.not_in(OVER)),
         ~exists().where(consents.c.person_id == people.c.id, consents.c.state.in_(UNSPENT)),
     )
+    is_banned = exists().where(bans.c.person_id == people.c.id, holds(now))
     is_free = ~exists().where(other.c.hub_name == people.c.hub_name, other.c.hub == to)
-    query = select(people.c.id).where(people.c.hub == hub, people.c.identity.is_not(None), is_free, *idle)
+    query = select(people.c.id).where(people.c.hub == hub, people.c.identity.is_not(None), is_free, ~is_banned, *idle)
     return list(connection.execute(query.order_by(people.c.id).limit(most)).scalars())
 
 
@@ -39,7 +41,7 @@ def move(connection: Connection, hub: str, *, to: str, now: datetime, most: int)
 
     The hub's user is remembered: their sessions there lead to the other hub, and they are nobody new.
     """
-    ids = movable(connection, hub, to=to, most=most)
+    ids = movable(connection, hub, to=to, now=now, most=most)
     if not ids:
         return 0
     known = select(people).where(people.c.id.in_(ids), people.c.hub_id.is_not(None), people.c.hub_since.is_not(None))
