@@ -13,7 +13,7 @@ from spawner.errors import OfAnotherHub
 from spawner.hub.groups import _different
 from spawner.hub.running import read_running
 from spawner.ledger import Ledger, TicketState
-from spawner.ledger.people import bans, groups, moves, people
+from spawner.ledger.people import bans, forgetting, groups, moves, people
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource, HubUser, Identity, Person
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.open_rows import OpenRowsReader
@@ -111,6 +111,14 @@ def test_a_user_made_later_under_the_name_of_one_who_was_moved_is_somebody_else(
     drain(two)
     taker = two.write(people.of_user, HubUser(9, "ann", "2026-04-01T00:00:00Z", "b"), new_id=lambda: "new", now=NOW)
     assert taker.id == "new"
+
+
+def test_a_moved_person_is_erased_once_the_former_hub_has_deleted_the_user(two: Ledger) -> None:
+    drain(two)
+    (refusal,) = two.read(forgetting.preview, "ann", now=NOW).refusals
+    assert refusal.message == "JupyterHub still has the user ann."
+    two.write(people.leave, ANN)
+    assert two.read(forgetting.preview, "ann", now=NOW).refusals == ()
 
 
 def test_a_name_is_kept_for_who_was_moved_until_they_come(two: Ledger) -> None:

@@ -153,8 +153,11 @@ def exported(ledger: Ledger, person_id: str) -> dict[str, Any]:
     return dict(json.loads(json.dumps(found, default=json_default)))
 
 
-def forget(ledger: Ledger, person_id: str, now: datetime = A_MINUTE_LATER) -> forgetting.Preview:
-    return ledger.write(forgetting.forget, person_id, now=now)
+def forget(
+    ledger: Ledger, person_id: str, now: datetime = A_MINUTE_LATER, *, is_gone: bool = False
+) -> forgetting.Preview:
+    """`is_gone`: no hub has the user any more, although the ledger says that one has."""
+    return ledger.write(forgetting.forget, person_id, now=now, is_gone=is_gone)
 
 
 def test_every_table_with_a_persons_column_is_exported_or_listed_as_not() -> None:
@@ -198,7 +201,7 @@ def test_the_export_has_each_row_of_the_person_and_none_of_others(ledger: Ledger
 
 def test_forgetting_keeps_bills_under_a_made_up_name_and_nothing_else(ledger: Ledger, ann: Person) -> None:
     before = exported(ledger, "p-bob")["tables"]
-    done = forget(ledger, ann.id)
+    done = forget(ledger, ann.id, is_gone=True)
     assert done.kept == {"slots": 1, "consents": 1, "bindings": 1, "order_events": 2, "orders": 1}
     tables = exported(ledger, ann.id)["tables"]
     assert {name for name, rows in tables.items() if rows} == {
@@ -250,7 +253,7 @@ def test_it_is_refused_while_something_runs_or_is_billed_or_the_user_is_there(le
 
 def test_a_ban_holds_for_a_subject_that_was_forgotten_and_ends_at_its_time(ledger: Ledger, ann: Person) -> None:
     ledger.write(bans.put, replace(BAN, person_id=ann.id))
-    done = forget(ledger, ann.id)
+    done = forget(ledger, ann.id, is_gone=True)
     assert any("this account is banned at each login" in line for line in forget_lines(done))
     assert ledger.write(forgetting.prune, now=later(61)) == 0
     back = make_person(ledger, HubUser(4, "anna", "2026-03-03T00:00:00Z"), SUBJECT)

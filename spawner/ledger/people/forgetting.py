@@ -150,6 +150,6 @@ def _refusals(connection: Connection, person: Person, *, is_gone: bool) -> list[
         for order in orders.of_person(connection, person.id)
         if order.state not in OVER
     ]
-    if person.hub_id is not None and not is_gone:
+    if (person.hub_id is not None or people.has_user_elsewhere(connection, person.id)) and not is_gone:
         found.append(Conflict(HAS_USER, next_step=DELETE_USER, name=name))
     return found

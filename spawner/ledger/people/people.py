@@ -177,7 +177,14 @@ def leave(connection: Connection, user: HubUser) -> None:
     """JupyterHub has deleted this user. The person keeps their rows."""
     is_this = (people.c.hub == user.hub) & (people.c.hub_id == user.id) & (people.c.hub_since == user.since)
     connection.execute(update(people).where(is_this).values(hub_id=None))
+    was_this = (hub_moves.c.hub == user.hub) & (hub_moves.c.hub_id == user.id) & (hub_moves.c.hub_since == user.since)
+    connection.execute(delete(hub_moves).where(was_this))
     touch(connection)
+
+
+def has_user_elsewhere(connection: Connection, person_id: str) -> bool:
+    """Whether a hub from which the person was moved still has their user, as far as the ledger knows."""
+    return connection.execute(select(hub_moves.c.hub).where(hub_moves.c.person_id == person_id)).first() is not None
 
 
 def current(connection: Connection, name: str, since: str, hub: str = MAIN_HUB) -> Person | None:
