@@ -7,7 +7,8 @@ from collections.abc import Mapping
 EN: Mapping[str, str] = {
     "title": "Save files",
     "back": "Back to JupyterLab",
-    "lead": "A notebook does not store files for long. Send them to a place of your own.",
+    "lead": "Files are deleted when this notebook ends, unless you have chosen to keep them. Send them to a place of "
+    "your own.",
     "none": "Nothing has changed since this notebook started.",
     "some": "Files that have changed since this notebook started: {count} ({size}).",
     "incomplete": "Files that have changed since this notebook started: at least {count} ({size}).",
@@ -67,7 +68,7 @@ EN: Mapping[str, str] = {
 ZH: Mapping[str, str] = {
     "back": "返回 JupyterLab",
     "title": "保存文件",
-    "lead": "Notebook 不会长期保存文件。你可以把文件保存到自己的存储位置。",
+    "lead": "Notebook 结束后，文件会被删除（选择保留的除外）。你可以把文件保存到自己的存储位置。",
     "none": "Notebook 启动以来没有文件变动。",
     "some": "Notebook 启动以来有 {count} 个文件变动（{size}）。",
     "incomplete": "Notebook 启动以来至少有 {count} 个文件变动（{size}）。",
