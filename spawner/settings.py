@@ -284,7 +284,10 @@ def _in_schema(url: str, schema: str) -> str:
     """A PostgreSQL URL whose tables are in a schema."""
     from sqlalchemy import make_url  # noqa: PLC0415  (most programs need no database of JupyterHub's)
 
-    made = make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
+    made = make_url(url)
+    given = made.query.get("options", ())
+    options = [given] if isinstance(given, str) else [*given]
+    made = made.update_query_dict({"options": " ".join([*options, f"-csearch_path={schema}"])})
     return made.render_as_string(hide_password=False)
 
 

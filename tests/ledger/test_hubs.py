@@ -125,6 +125,7 @@ def test_a_name_is_kept_for_who_was_moved_until_they_come(two: Ledger) -> None:
     assert two.read(people.is_name_elsewhere, "ann", "b")
     assert not two.read(people.is_name_elsewhere, "ann", "main")
     drain(two)
+    two.write(people.leave, ANN)
     assert two.read(people.is_name_elsewhere, "ann", "b"), "she has not logged in there yet"
     log_in(two, HubUser(9, "ann", "2026-04-01T00:00:00Z", "b"), "new")
     assert not two.read(people.is_name_elsewhere, "ann", "b")

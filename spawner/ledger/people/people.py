@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import NameTaken, OfAnotherHub
@@ -240,8 +240,8 @@ def of_name(connection: Connection, name: str) -> list[Person]:
 
 
 def is_name_elsewhere(connection: Connection, name: str, hub: str) -> bool:
-    """Whether a person of another hub has this name, or one who was moved to this hub and has not come yet."""
-    is_awaited = people.c.hub_id.is_(None) & exists().where(hub_moves.c.person_id == people.c.id)
+    """Whether a person of another hub has this name, or one of this hub who has no user here, such as a moved one."""
+    is_awaited = people.c.hub_id.is_(None) & people.c.identity.is_not(None)
     query = select(people.c.id).where(people.c.hub_name == name, or_(people.c.hub != hub, is_awaited)).limit(1)
     return connection.execute(query).first() is not None
 
