@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from spawner.settings import Settings
 from tests.helm.chart import ONE_OF_SEVERAL, POOL, RELEASE, Values, manifest_of, of_kind, render, settings_of
@@ -24,6 +25,8 @@ def test_a_second_hub_knows_the_first_and_has_tables_of_its_own() -> None:
     assert (settings.hubs.name, settings.hubs.drain_to, settings.hub_schema) == ("b", "main", "hub_b")
     placed = settings.model_copy(update={"ledger_url": "postgresql+psycopg://freepool:a%40b@db:5432/freepool"})
     assert placed.hub_database == f"{placed.ledger}?options=-csearch_path%3Dhub_b"
+    own = placed.model_copy(update={"ledger_url": f"{placed.ledger_url}?options=-cstatement_timeout%3D5s"})
+    assert make_url(own.hub_database).query["options"] == "-cstatement_timeout=5s -csearch_path=hub_b"
 
 
 def test_the_pools_own_objects_belong_to_the_first_hub_and_the_way_in_is_each_hubs() -> None:
