@@ -191,7 +191,7 @@ class NotFoundHandler(Handler):
 class OtherHubHandler(Handler):
     """GET /other-hub?hub=&state=: this hub's login has found that the person is of another one.
 
-    Leads there, with the page for which the sign-in with this state began. Nobody is signed in here.
+    Redirects there, to the page that the user asked for before the sign-in. The user is not signed in here.
     """
 
     needs_user = False

@@ -20,8 +20,8 @@ UNSPENT = (ConsentState.OFFERED, ConsentState.ACCEPTED)
 def movable(connection: Connection, hub: str, *, to: str, now: datetime, most: int) -> list[str]:
     """Ids of people of a hub who can be moved now. A read: most have nothing to move.
 
-    Only who is known by the subject of their login: another hub could not know anybody else again. Nobody whose name
-    another person has on the other hub, and nobody who is banned: the ban is of the user of their hub.
+    Left out: people without the subject of a login, whom the other hub could not recognise; people whose name somebody
+    else has on the other hub; banned people, whom their own hub refuses.
     """
     other = aliased(people)
     idle = (
@@ -39,7 +39,7 @@ def movable(connection: Connection, hub: str, *, to: str, now: datetime, most: i
 def move(connection: Connection, hub: str, *, to: str, now: datetime, most: int) -> int:
     """Move at most so many people who can be moved. Returns how many.
 
-    The hub's user is remembered: their sessions there lead to the other hub, and they are nobody new.
+    Each user's number on this hub is kept in `hub_moves`, so that their old sessions here redirect to the other hub.
     """
     ids = movable(connection, hub, to=to, now=now, most=most)
     if not ids:
@@ -49,7 +49,7 @@ def move(connection: Connection, hub: str, *, to: str, now: datetime, most: int)
         key = {"hub": hub, "hub_id": row.hub_id, "hub_since": row.hub_since}
         connection.execute(delete(hub_moves).where(*(hub_moves.c[name] == value for name, value in key.items())))
         connection.execute(insert(hub_moves).values(**key, person_id=row.id, moved_at=now))
-    # `hub_since` stays: no user of the other hub was made then, so nobody is taken for them by name.
+    # `hub_since` stays: no user of the other hub was created at that time, so none matches by name and time.
     connection.execute(update(people).where(people.c.id.in_(ids)).values(hub=to, hub_id=None))
     touch(connection)
     return len(ids)
