@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.httpclient import HTTPClientError
+from tornado.websocket import WebSocketClientConnection
 
 from tests.apps.run import PORT, start_app
 from tests.stack import Stack, browser_client
+from tests.websockets import websocket
 
 ANN, BOB = "ann-of-apps", "bob-of-apps"
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
@@ -138,15 +140,16 @@ def test_a_page_of_another_origin_can_lead_to_an_app_and_nothing_else(stack: Sta
 
 async def test_a_websocket_is_for_the_apps_own_page(stack: Stack) -> None:
     cookie = enter(stack)
-    socket = await connect(stack, cookie, app_url(stack))
-    await socket.write_message("hello")
-    assert await socket.read_message() == "hello"
-    socket.close()
+    async with app_socket(stack, cookie, app_url(stack)) as socket:
+        await socket.write_message("hello")
+        assert await socket.read_message() == "hello"
     for origin in (f"http://{BOB}.localhost:{stack.port}", lab_url(stack).removesuffix(f"/user/{ANN}/"), "null"):
         with pytest.raises(HTTPClientError, match="403"):
-            await connect(stack, cookie, origin)
+            async with app_socket(stack, cookie, origin):
+                pass
     with pytest.raises(HTTPClientError, match="403"):
-        await connect(stack, "freepool-app=x", app_url(stack))
+        async with app_socket(stack, "freepool-app=x", app_url(stack)):
+            pass
 
 
 def test_events_come_one_by_one_and_an_upload_whole(stack: Stack) -> None:
@@ -203,13 +206,13 @@ async def test_a_program_reaches_an_app_by_its_path_and_the_app_does_not_learn_i
         assert seen["uri"] == "/seen?a=1"
         assert not {"Authorization", "Cookie"} & seen["headers"].keys()
         for headers, query in ((sent, "?a=1"), ({}, f"?token={token}&a=1")):
-            socket = await open_socket(stack, f"{path}/socket{query}", host | headers)
-            await socket.write_message("address")
-            assert await socket.read_message() == "/socket?a=1"
-            socket.close()
+            async with websocket(f"{stack.url}{path}/socket{query}", host | headers) as socket:
+                await socket.write_message("address")
+                assert await socket.read_message() == "/socket?a=1"
         for headers in ({}, {"Authorization": "token wrong"}, sent | {"Origin": "http://evil.example"}):
             with pytest.raises(HTTPClientError) as refused:
-                await open_socket(stack, f"{path}/socket", host | headers)
+                async with websocket(f"{stack.url}{path}/socket", host | headers):
+                    pass
             assert refused.value.code in (302, 403), headers
     for method in ("GET", "POST"):
         answer = stack.http.request(method, f"{stack.url}{path}/seen?token={token}", headers=own_host)
@@ -219,28 +222,16 @@ async def test_a_program_reaches_an_app_by_its_path_and_the_app_does_not_learn_i
 async def test_a_websocket_that_a_cookie_signs_in_has_an_origin(stack: Stack, owner: httpx.Client) -> None:
     owner.get(lab_url(stack) + "lab")
     cookies = "; ".join(f"{one.name}={one.value}" for one in owner.cookies.jar if one.domain == f"{ANN}.localhost")
-    path, headers = f"/user/{ANN}/proxy/{PORT}/socket", {"Host": f"{ANN}.localhost:{stack.port}", "Cookie": cookies}
-    (await open_socket(stack, path, headers | {"Origin": f"http://{ANN}.localhost:{stack.port}"})).close()
+    url = f"{stack.url}/user/{ANN}/proxy/{PORT}/socket"
+    headers = {"Host": f"{ANN}.localhost:{stack.port}", "Cookie": cookies}
+    async with websocket(url, headers | {"Origin": f"http://{ANN}.localhost:{stack.port}"}):
+        pass
     with pytest.raises(HTTPClientError, match="403"):
-        await open_socket(stack, path, headers)
+        async with websocket(url, headers):
+            pass
 
 
-@pytest.fixture
-async def visitor_socket(stack: Stack) -> AsyncIterator[Any]:
-    sockets: list[WebSocketClientConnection] = []
-
-    async def opened(cookie: str) -> WebSocketClientConnection:
-        sockets.append(await connect(stack, cookie, app_url(stack)))
-        return sockets[-1]
-
-    yield opened
-    for socket in sockets:
-        socket.close()
-
-
-async def test_a_link_lets_others_in_until_it_is_revoked(
-    stack: Stack, nobody: httpx.Client, visitor_socket: Any
-) -> None:
+async def test_a_link_lets_others_in_until_it_is_revoked(stack: Stack, nobody: httpx.Client) -> None:
     made = call(stack, "POST", "apps/shares", port=PORT, hours=8)
     assert made.status_code == 201, made.text
     share = made.json()
@@ -261,13 +252,13 @@ async def test_a_link_lets_others_in_until_it_is_revoked(
         assert nobody.get(lab_url(stack) + path, headers=cookie).status_code in (302, 403)
     wrong = share["url"][:-1] + ("a" if share["url"][-1] != "a" else "b")
     assert nobody.get(wrong).status_code == 410
-    socket = await visitor_socket(cookie["Cookie"])
-    await socket.write_message("hello")
-    assert await socket.read_message() == "hello"
-    report = call(stack, "GET", "apps").json()["shares"]
-    assert [one["connections"] for one in report if one["id"] == share["id"]] == [1]
-    assert call(stack, "DELETE", f"apps/shares/{share['id']}").status_code == 204
-    assert await asyncio.wait_for(socket.read_message(), 20) is None, "those who came by it are cut off"
+    async with app_socket(stack, cookie["Cookie"], app_url(stack)) as socket:
+        await socket.write_message("hello")
+        assert await socket.read_message() == "hello"
+        report = call(stack, "GET", "apps").json()["shares"]
+        assert [one["connections"] for one in report if one["id"] == share["id"]] == [1]
+        assert call(stack, "DELETE", f"apps/shares/{share['id']}").status_code == 204
+        assert await asyncio.wait_for(socket.read_message(), 20) is None, "those who came by it are cut off"
     assert nobody.get(f"{app_url(stack)}/seen", headers=cookie).status_code == 403
     assert nobody.get(share["url"]).status_code == 410
 
@@ -282,12 +273,9 @@ def enter(stack: Stack) -> str:
     return cookie_of(answer)
 
 
-async def connect(stack: Stack, cookie: str, origin: str) -> WebSocketClientConnection:
-    return await open_socket(
-        stack, "/socket", {"Host": urlsplit(app_url(stack)).netloc, "Origin": origin, "Cookie": cookie}
-    )
-
-
-async def open_socket(stack: Stack, path: str, headers: dict[str, str]) -> WebSocketClientConnection:
-    url = f"ws://127.0.0.1:{stack.port}{path}"
-    return await websocket_connect(HTTPRequest(url, headers=headers, follow_redirects=False))
+def app_socket(
+    stack: Stack, cookie: str, origin: str
+) -> contextlib.AbstractAsyncContextManager[WebSocketClientConnection]:
+    """A websocket to the app on its own host, as a page of `origin` opens it."""
+    host = urlsplit(app_url(stack)).netloc
+    return websocket(f"{stack.url}/socket", {"Host": host, "Origin": origin, "Cookie": cookie})

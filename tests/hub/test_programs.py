@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.httpclient import HTTPClientError
+from tornado.websocket import WebSocketClientConnection
 
 from tests.stack import Stack
+from tests.websockets import websocket
 
 ANN, BOB = "ann-of-programs", "bob-of-programs"
 EIGHT_HOURS = 8 * 3600
@@ -49,12 +50,12 @@ async def test_a_client_that_sends_its_token_in_a_websockets_address_runs_code(s
     assert answer.status_code == 201, answer.text
     channels = f"{url}/{answer.json()['id']}/channels?session_id={uuid.uuid4().hex}&token="
     for host in ({}, own_host):
-        socket = await connect(channels + token, host)
-        assert await printed_by("print(6 * 7)", socket) == "42\n"
-        socket.close()
+        async with websocket(channels + token, host) as socket:
+            assert await printed_by("print(6 * 7)", socket) == "42\n"
         for wrong in ("wrong", stack.user_token(BOB), ""):
             with pytest.raises(HTTPClientError) as refused:
-                await connect(channels + wrong, host)
+                async with websocket(channels + wrong, host):
+                    pass
             assert refused.value.code in (302, 403)
 
 
@@ -97,12 +98,6 @@ def test_the_token_opens_this_notebook_and_nothing_else(stack: Stack) -> None:
         assert answer.status_code in (401, 403, 404), (method, path, answer.status_code)
     session = stack.http.get(f"{stack.url}/services/desk/api/session", headers=headers)
     assert (session.status_code, session.json()["user"]) == (200, ANN), "as a cell of this notebook may read it"
-
-
-async def connect(url: str, headers: dict[str, str]) -> WebSocketClientConnection:
-    """Node's websockets follow no redirect."""
-    address = url.replace("http://", "ws://", 1)
-    return await websocket_connect(HTTPRequest(address, headers=headers, follow_redirects=False))
 
 
 async def printed_by(code: str, socket: WebSocketClientConnection) -> str:
