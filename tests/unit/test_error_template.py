@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from spawner.errors import PoolFull, Queued, Refusal
-from spawner.hub.login.links import NO_USE
+from spawner.hub.login.links import LINK_REFUSED
 from spawner.hub.login.pages import LoginRefused
 from spawner.hub.pages.config import TEMPLATES
 from spawner.hub.pages.reports import Report
@@ -58,7 +58,7 @@ def test_any_other_refusal_is_said_and_can_be_reported() -> None:
 
 def test_a_login_that_is_refused_has_a_heading_of_its_own() -> None:
     for refused, heading in (
-        (LoginRefused(403, "no", "No.", heading=NO_USE), "This sign-in link does not work"),
+        (LoginRefused(403, "no", "No.", heading=LINK_REFUSED), "This sign-in link does not work"),
         (LoginRefused(503, "away", "Away."), "You were not signed in"),
     ):
         shown = render(status_code=refused.status_code, exception=refused, message_html="No.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from spawner.catalog import Catalog
+from spawner.desk.admin.titles import flavor_title
 from spawner.desk.durations import size
 from spawner.desk.i18n import Translations
-from spawner.errors import BadOption
 from spawner.ledger import EndReason
 from spawner.pool.shortage import Shortage
 
@@ -29,14 +29,6 @@ FAILURE_STEPS: dict[EndReason, str] = {
 }
 
 
-def title_of(catalog: Catalog, flavor_id: str, language: str) -> str:
-    """The title of a flavor; its id where the catalog does not have it any more."""
-    try:
-        return catalog.flavor(flavor_id).title.in_language(language)
-    except BadOption:
-        return flavor_id
-
-
 def less_room_text(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:
     """Why fewer can start than the limit says."""
     needed, used, total = (size(value, texts.language) for value in (shortage.needed, shortage.used, shortage.total))
@@ -46,7 +38,9 @@ def less_room_text(shortage: Shortage, catalog: Catalog, texts: Translations) ->
 
 
 def _users(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:
-    return texts.comma.join(f"{count} × {title_of(catalog, name, texts.language)}" for name, count in shortage.users)
+    return texts.comma.join(
+        f"{count} × {flavor_title(catalog, name, texts.language)}" for name, count in shortage.users
+    )
 
 
 def shortage_text(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from spawner.desk.admin.causes import FAILURE_STEPS, title_of
+from spawner.desk.admin.causes import FAILURE_STEPS
 from spawner.desk.admin.commands import parse_command
 from spawner.desk.admin.load_chart import DAY, WEEK, LoadChart, chart_of
 from spawner.desk.admin.pages import AdminHandler
-from spawner.desk.admin.run_words import ENDS, STATES, flavor_titles, image_titles
+from spawner.desk.admin.run_words import ENDS, STATES
+from spawner.desk.admin.titles import flavor_title, flavor_titles, image_titles
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
@@ -169,7 +170,7 @@ class StopPage(NotebooksHandler):
         if run is None:
             raise Conflict("This notebook is no longer running.", next_step="Reload the list.")
         language = self.language_texts.language
-        title = title_of(self.desk.catalog, run.instance.flavor, language)
+        title = flavor_title(self.desk.catalog, run.instance.flavor, language)
         image = image_titles(self.desk.catalog, language).get(run.instance.image, run.instance.image)
         self.finish(
             self.render_page(

@@ -24,7 +24,8 @@ from spawner.desk.admin.people_views import (
     run_view,
     summary,
 )
-from spawner.desk.admin.run_words import ENDS, PAID_STATES, STATES, flavor_titles, image_titles
+from spawner.desk.admin.run_words import ENDS, PAID_STATES, STATES
+from spawner.desk.admin.titles import flavor_titles, image_titles
 from spawner.desk.allowances import SOURCES as GRANTED
 from spawner.desk.allowances import UNLIMITED, amount
 from spawner.desk.http import JsonHandler

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-from spawner.catalog import Catalog, Flavor, Image
 from spawner.ledger.pool.end_texts import END_TEXTS
 
 STATES: dict[str, str] = {
@@ -28,19 +25,3 @@ PAID_STATES: dict[str, str] = {
     "rejected": "Not created",
 }
 """By the state of an order."""
-
-
-def flavor_titles(catalog: Catalog, language: str) -> Mapping[str, str]:
-    """The title of each flavor by each of its ids. What the catalog does not have any more is shown by its id."""
-    return _titles(catalog.flavors, language)
-
-
-def image_titles(catalog: Catalog, language: str) -> Mapping[str, str]:
-    """The title of each image by each of its ids."""
-    return _titles(catalog.images, language)
-
-
-def _titles(items: Iterable[Flavor | Image], language: str) -> dict[str, str]:
-    return {
-        item_id: one.title.in_language(language) for one in items for item_id in (one.id, *getattr(one, "formerly", ()))
-    }

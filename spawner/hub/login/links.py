@@ -25,7 +25,8 @@ SENTENCES = {
     BadLink.EXPIRED: ("This link has expired.", "此链接已过期。"),
     BadLink.USER_DELETED: ("This link was made for a user who has been deleted since.", "此链接所属的用户已被删除。"),
 }
-NO_USE = in_both("This sign-in link does not work", "此登录链接无法使用")
+LINK_REFUSED = in_both("This sign-in link does not work", "此登录链接无法使用")
+"""Heading of a refused sign-in link."""
 PAGES = {bad: both(f"{english} {NEW_LINK[0]}", chinese + NEW_LINK[1]) for bad, (english, chinese) in SENTENCES.items()}
 IN_A_TAB = both("Open this link in a tab of its own.", "请在单独的标签页中打开此链接。")
 OTHER_USER = (
@@ -57,7 +58,7 @@ class LinkHandler(QuietHandler):
         self._refuse_other_pages()
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:  # the link is genuine, and JupyterHub's own rules refuse the name
-            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID], heading=NO_USE)
+            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID], heading=LINK_REFUSED)
         self.redirect(self._next())  # get_next_url would keep the token in the URL
 
     def _next(self) -> str:
@@ -84,7 +85,7 @@ class LinkHandler(QuietHandler):
         headers = self.request.headers
         is_ahead = "prefetch" in headers.get("Sec-Purpose", "")  # speculation rules load a document that nobody sees
         if is_ahead or headers.get("Sec-Fetch-Dest", "document") != "document":
-            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB, heading=NO_USE)
+            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB, heading=LINK_REFUSED)
         now = self.current_user
         if now is None or now.name == self.authenticator.normalize_username(self.get_argument("user", "")):
             return
@@ -92,7 +93,7 @@ class LinkHandler(QuietHandler):
         if headers.get("Sec-Fetch-Site", "none") != "none":
             logout = url_path_join(self.hub.base_url, "logout")
             said = both(*OTHER_USER, name=now.name, logout=logout)
-            raise LoginRefused(403, "a page would change the user", said, heading=NO_USE)
+            raise LoginRefused(403, "a page would change the user", said, heading=LINK_REFUSED)
 
 
 class LinkAuthenticator(Authenticator):
@@ -116,7 +117,7 @@ class LinkAuthenticator(Authenticator):
         if not isinstance(link, BadLink) and was_deleted_since(handler.db, self.normalize_username(name), link.issued):
             link = BadLink.USER_DELETED
         if isinstance(link, BadLink):
-            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link], heading=NO_USE)
+            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link], heading=LINK_REFUSED)
         return name
 
     def delete_user(self, user: Any) -> None:
