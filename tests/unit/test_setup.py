@@ -126,19 +126,36 @@ def test_a_missing_system_library_is_recognized() -> None:
 # What the system must have
 
 
-@pytest.mark.parametrize(("is_old", "is_slow"), [(False, False), (True, False), (False, True)])
-def test_a_slow_or_old_python_gives_way_to_the_systems(is_old: bool, is_slow: bool, tmp_path: Path) -> None:
-    """An interpreter from a build without profile-guided optimization takes a tenth longer for all that runs here."""
-    script = f"#!/bin/sh\ncase $2 in *version_info*) exit {int(is_old)} ;; *) exit {int(is_slow)} ;; esac\n"
-    (tmp_path / "python3").write_text(script)
-    (tmp_path / "python3").chmod(0o755)
-    system = subprocess.run(
-        ["/usr/bin/python3", "-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"], check=False
+def stand_in_python(path: Path, *, fits: bool, is_optimized: bool) -> Path:
+    """A Python that answers what `hub_config/setup` asks of it."""
+    path.write_text(
+        f"#!/bin/sh\ncase $2 in *version_info*) exit {int(not fits)} ;; *) exit {int(not is_optimized)} ;; esac\n"
     )
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": ""}
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fits", "is_optimized", "systems_fits", "chosen"),
+    [
+        (True, True, True, "python3"),
+        (False, True, True, "the system's"),
+        (True, False, True, "the system's"),
+        (False, True, False, "python3"),
+        (True, False, False, "python3"),
+    ],
+)
+def test_a_slow_or_old_python_gives_way_to_the_systems(
+    fits: bool, is_optimized: bool, systems_fits: bool, chosen: str, tmp_path: Path
+) -> None:
+    """An interpreter from a build without profile-guided optimization takes a tenth longer for all that runs here."""
+    stand_in_python(tmp_path / "python3", fits=fits, is_optimized=is_optimized)
+    systems = stand_in_python(tmp_path / "systems", fits=systems_fits, is_optimized=True)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHON": "", "SYSTEM_PYTHON": str(systems)}
     command = [PROJECT / "hub_config/setup", "python"]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
-    assert found == ("/usr/bin/python3" if (is_old or is_slow) and system.returncode == 0 else "python3")
+    assert found == {"python3": "python3", "the system's": str(systems)}[chosen]
     named = subprocess.run(command, env=environment | {"PYTHON": "mine"}, capture_output=True, text=True, check=True)
     assert named.stdout.strip() == "mine"
 
