@@ -22,7 +22,7 @@ from spawner.times import utc_text
 BY_ITSELF = "auto"
 LONGEST_DAYS = 366
 LONGEST_GROUP = 255
-CLASSES = ", ".join(TrustClass)
+LEVELS = ", ".join(TrustClass)
 REASONS = {
     Reason.GIVEN: "by an invitation, or as a user of an earlier version",
     Reason.RULE: "by a rule of the settings",
@@ -132,7 +132,7 @@ def _standing(settings: Settings, person: Person) -> str:
 def _class(text: str) -> TrustClass:
     if text not in set(TrustClass):
         raise BadOption(
-            "{text} is not a class.", next_step="The classes are: {classes}.", text=echo(text), classes=CLASSES
+            "{text} is not an account level.", next_step="The levels are: {levels}.", text=echo(text), levels=LEVELS
         )
     return TrustClass(text)
 

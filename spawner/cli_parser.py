@@ -113,7 +113,9 @@ def _add_traffic(commands: Any) -> None:
 
 def _add_invitations(commands: Any) -> None:
     invite = commands.add_parser("invite", help="print an invitation link for one new account")
-    invite.add_argument("--class", dest="trust", default="known", help="new, known or trusted (%(default)s)")
+    invite.add_argument(
+        "--level", "--class", dest="trust", default="known", help="account level: new, known or trusted (%(default)s)"
+    )
     invite.add_argument("--group", action="append", default=[], help="a group for the user; can be repeated")
     invite.add_argument("--days", type=float, default=7, help="days until it expires (%(default)s)")
     invite.add_argument("--note", default="", help="note, visible to administrators only")
@@ -121,10 +123,10 @@ def _add_invitations(commands: Any) -> None:
     listing.add_argument("--all", action="store_true", help="include used, expired and revoked invitations")
     revoke = commands.add_parser("revoke-invitation", help="revoke an invitation")
     revoke.add_argument("invitation", metavar="ID", help="id that `freepool invitations` lists")
-    trust = commands.add_parser("trust", help="show or set the class of a user: new, known or trusted")
+    trust = commands.add_parser("trust", help="show or set the account level of a user: new, known or trusted")
     trust.add_argument("person", metavar="USER", help="name in JupyterHub, or id of the person")
     trust.add_argument(
-        "trust", metavar="CLASS", nargs="?", help="new, known or trusted; auto: follow the rules in the settings"
+        "trust", metavar="LEVEL", nargs="?", help="new, known or trusted; auto: follow the rules in the settings"
     )
     for parser in (invite, listing, revoke, trust):
         parser.add_argument(

@@ -1,4 +1,4 @@
-"""The section `people` of the settings: classes of users, what each may have, and which new accounts are admitted."""
+"""The section `people` of the settings: account levels, what each may have, and which new accounts are admitted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 Claim = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Value = StrictBool | StrictInt | Annotated[str, StringConstraints(strict=True, max_length=255)]
 MOST = 100
-"""Rules of one class, claims of one rule, and values of one claim."""
+"""Rules of one account level, claims of one rule, and values of one claim."""
 
 
 class ClassRule(BaseModel):
-    """One way into a class: all that it names must hold."""
+    """One way to an account level: all that it names must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +40,7 @@ class ClassRule(BaseModel):
 
 
 class ClassLimits(BaseModel):
-    """What users of one class may have. The catalog's own limits hold as well: the lower one counts."""
+    """What users of one account level may have. The catalog's own limits hold as well: the lower one counts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class ClassLimits(BaseModel):
 
 
 class LimitsByClass(BaseModel):
-    """Limits of each class."""
+    """Limits of each account level."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,18 +64,18 @@ Rules = Annotated[tuple[ClassRule, ...], Field(max_length=MOST)]
 
 
 class PeopleSettings(BaseModel):
-    """Who counts as new, known or trusted, what each class may have, and which new accounts are admitted."""
+    """Who counts as new, known or trusted, what each account level may have, and which new accounts are admitted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    known: Rules = Field(default=(), description="Ways into the class `known`. One of them is enough.")
-    trusted: Rules = Field(default=(), description="Ways into the class `trusted`. One of them is enough.")
+    known: Rules = Field(default=(), description="Ways to the account level `known`. One of them is enough.")
+    trusted: Rules = Field(default=(), description="Ways to the account level `trusted`. One of them is enough.")
     account_since_claim: Claim = Field(
         default="created_at",
         description="Claim with the time at which the account was made at the provider: ISO 8601, or seconds since "
         "1970. GitHub has created_at.",
     )
-    limits: LimitsByClass = Field(default=LimitsByClass(), description="What each class may have.")
+    limits: LimitsByClass = Field(default=LimitsByClass(), description="What each account level may have.")
     invitation_only: bool = Field(
         default=False, description="Whether an account that is new here needs an invitation (`freepool invite`)."
     )
@@ -112,5 +112,5 @@ class PeopleSettings(BaseModel):
 
     @property
     def shows_classes(self) -> bool:
-        """Whether users are told their class: where a rule or a limit makes a difference."""
+        """Whether users are told their account level: where a rule or a limit makes a difference."""
         return bool(self.known or self.trusted) or self.limits != LimitsByClass()
