@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from playwright.sync_api import Locator, Page, expect
 
 from tests.apps.run import PORT, PROGRAM_PORT, start_app
+from tests.browser.lab import contents, run_all
+from tests.browser.test_closed_lid import notebook
 from tests.browser.test_lab import GONE, open_lab, status
 from tests.browser.visitor import Visitor
 
@@ -39,13 +41,20 @@ def without(lab: Page, path: str) -> Iterator[None]:
 
 
 def open_by_printed_address(ann: Visitor, lab: Page) -> None:
-    """Follow the address that a program prints of itself, as JupyterLab makes a link of it in an output."""
-    link = f'<a href="http://127.0.0.1:{PORT}/seen?a=1">printed</a>'
-    lab.evaluate("link => document.body.insertAdjacentHTML('beforeend', link)", link)
+    """Follow the address that a cell prints, and of which JupyterLab makes a link."""
+    address = f"http://127.0.0.1:{PORT}/seen?a=1"
+    assert contents(
+        lab, "PUT", "printed.ipynb", {"type": "notebook", "format": "json", "content": notebook(f"print({address!r})")}
+    )[0] == 201  # fmt: skip
+    lab.get_by_title("Refresh the file browser.").click()
+    lab.get_by_role("listitem", name="printed.ipynb").dblclick()
+    run_all(lab)
     with ann.context.expect_page() as opened:
-        lab.get_by_role("link", name="printed").press("Enter")
+        lab.get_by_role("link", name=address).click()
     expect(opened.value).to_have_url(f"http://p{PORT}--{ann.user}.localhost:{ann.stack.port}/seen?a=1")
     opened.value.close()
+    # The launcher, which has the tiles, is in front again.
+    lab.get_by_role("tab", name="Launcher").click()
 
 
 def open_by_tile(ann: Visitor, lab: Page) -> None:
