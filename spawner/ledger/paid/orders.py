@@ -10,7 +10,21 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace
@@ -76,30 +90,7 @@ def due(connection: Connection, *, now: datetime, at_most: int, but: Collection[
     A stop or delete request made since the last step is due at once, and so is an order with `begun_at` after `now`:
     the clock was set back. Not due: orders with a call under way, of unlinked bindings, or with an id in `but`.
     """
-    has_gone_back = orders.c.begun_at > now
-    has_new_request = or_(
-        and_(orders.c.stop_wanted_at.is_not(None), _is_since_last_step(orders.c.stop_wanted_at)),
-        and_(orders.c.delete_wanted_at.is_not(None), _is_since_last_step(orders.c.delete_wanted_at)),
-    )
-    ends = or_(
-        orders.c.stop_wanted_at.is_not(None),
-        orders.c.delete_wanted_at.is_not(None),
-        orders.c.state.in_([OrderState.STOPPING, OrderState.DELETING]),
-    )
-    query = (
-        select(orders)
-        .join(bindings, bindings.c.id == orders.c.binding_id)
-        .where(
-            ~_in(OVER),
-            bindings.c.state != BindingState.UNLINKED,
-            orders.c.id.not_in(but),
-            or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now, has_gone_back),
-            or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, has_new_request, has_gone_back),
-        )
-        .order_by(case((ends, 0), else_=1), orders.c.next_try_at.nulls_first(), orders.c.id)
-        .limit(at_most)
-    )
-    return _all(connection.execute(query))
+    return _all(connection.execute(DUE, {"now": now, "but": list(but), "at_most": at_most}))
 
 
 def _is_since_last_step(requested_at: Any) -> Any:
@@ -158,8 +149,7 @@ def alive(connection: Connection) -> list[Order]:
 
 def watched_bindings(connection: Connection, *, since: datetime) -> set[str]:
     """Ids of bindings whose accounts may contain instances: with an order that is open, or was closed `since` then."""
-    query = select(orders.c.binding_id).where(or_(~_in(OVER), orders.c.ended_at > since)).distinct()
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(WATCHED, {"since": since}).scalars())
 
 
 def _in(states: Iterable[OrderState]) -> Any:
@@ -168,3 +158,39 @@ def _in(states: Iterable[OrderState]) -> Any:
 
 def _all(rows: Iterable[Row[Any]]) -> list[Order]:
     return [Order(**row._mapping) for row in rows]
+
+
+def _due() -> Select[Any]:
+    now = bindparam("now", type_=orders.c.begun_at.type)
+    has_gone_back = orders.c.begun_at > now
+    has_new_request = or_(
+        and_(orders.c.stop_wanted_at.is_not(None), _is_since_last_step(orders.c.stop_wanted_at)),
+        and_(orders.c.delete_wanted_at.is_not(None), _is_since_last_step(orders.c.delete_wanted_at)),
+    )
+    ends = or_(
+        orders.c.stop_wanted_at.is_not(None),
+        orders.c.delete_wanted_at.is_not(None),
+        orders.c.state.in_([OrderState.STOPPING, OrderState.DELETING]),
+    )
+    return (
+        select(orders)
+        .join(bindings, bindings.c.id == orders.c.binding_id)
+        .where(
+            ~_in(OVER),
+            bindings.c.state != BindingState.UNLINKED,
+            orders.c.id.not_in(bindparam("but", expanding=True)),
+            or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now, has_gone_back),
+            or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, has_new_request, has_gone_back),
+        )
+        .order_by(case((ends, 0), else_=1), orders.c.next_try_at.nulls_first(), orders.c.id)
+        .limit(bindparam("at_most", type_=Integer))
+    )
+
+
+# Built once: the steward executes them every second.
+DUE = _due()
+WATCHED = (
+    select(orders.c.binding_id)
+    .where(or_(~_in(OVER), orders.c.ended_at > bindparam("since", type_=orders.c.ended_at.type)))
+    .distinct()
+)
