@@ -39,7 +39,7 @@ async def serve(options: Options, state: Path) -> None:
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    async with serving(options) as (endpoints, keys):
+    async with serving(options) as (endpoints, keys, _):
         settings.write(state / "demo-cloud.json", {"note": settings.NOTE, **asdict(endpoints), **asdict(keys)})
         print(f"The demo cloud is at {endpoints.main}/ (no real money)", flush=True)
         await stop.wait()

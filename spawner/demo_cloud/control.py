@@ -24,22 +24,31 @@ from spawner.demo_cloud.world import World
 
 Data = Mapping[str, Any]
 Command = Callable[[World, Data], Any]
+MISTAKES = (ApiError, BadPolicy, KeyError, TypeError, ValueError)
 
 
 def add_routes(application: web.Application, world: World) -> None:
     """Add the route of the commands."""
 
     async def handle(request: web.Request) -> web.Response:
-        command = COMMANDS.get(request.match_info["name"])
-        if command is None or request.content_type != "application/json":
+        name = request.match_info["name"]
+        if name not in COMMANDS or request.content_type != "application/json":
             raise web.HTTPNotFound
         try:
-            result = command(world, await request.json())
-        except (ApiError, BadPolicy, KeyError, TypeError, ValueError) as error:
+            result = run(world, name, await request.text())
+        except MISTAKES as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
-        return web.json_response(result, dumps=lambda value: json.dumps(value, default=str))
+        return web.Response(text=result, content_type="application/json")
 
     application.router.add_post("/demo/admin/{name}", handle)
+
+
+def run(world: World, name: str, data: str) -> str:
+    """The result of one of `COMMANDS`, as JSON. `data` is JSON, too.
+
+    :raises ApiError, BadPolicy, KeyError, TypeError, ValueError: what `MISTAKES` lists, where the data are wrong
+    """
+    return json.dumps(COMMANDS[name](world, json.loads(data)), default=str)
 
 
 def advance(world: World, data: Data) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -22,7 +21,14 @@ from spawner.demo_cloud.web.ros import Stacks
 from spawner.demo_cloud.world import World, price_list
 
 LARGEST_BODY = 256 * 1024 * 1024
-START_SECONDS = 30
+
+
+class Served(NamedTuple):
+    """A cloud that answers."""
+
+    endpoints: Endpoints
+    keys: Keys
+    world: World
 
 
 def new_world(options: Options, keys: Keys) -> World:
@@ -35,7 +41,7 @@ def new_world(options: Options, keys: Keys) -> World:
 
 
 @contextlib.asynccontextmanager
-async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
+async def serving(options: Options) -> AsyncIterator[Served]:
     """Serve until the block ends."""
     keys = options.keys or settings.new_keys()
     world = new_world(options, keys)
@@ -58,43 +64,10 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
             regional = _application()
             regional.router.add_route("*", "/{rest:.*}", Gateway(world, region).handle)
             endpoints[region] = await _listen(regional, options, options.port and options.port + 1 + number, runners)
-        yield Endpoints(main=base, sts=host, regions=endpoints, gates=world.gates), keys
+        yield Served(Endpoints(main=base, sts=host, regions=endpoints, gates=world.gates), keys, world)
     finally:
         for runner in runners:
             await runner.cleanup()
-
-
-@contextlib.contextmanager
-def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
-    """Serve from a thread of this process until the block ends."""
-    ready = threading.Event()
-    served: list[tuple[Endpoints, Keys]] = []
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        async with serving(options) as endpoints_and_keys:
-            loops.append((asyncio.get_running_loop(), stop))
-            served.append(endpoints_and_keys)
-            ready.set()
-            await stop.wait()
-
-    def run() -> None:
-        try:
-            asyncio.run(serve())
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=run, name="demo-cloud", daemon=True)
-    thread.start()
-    if not ready.wait(START_SECONDS) or not served:
-        raise RuntimeError("the demo cloud did not start")
-    try:
-        yield served[0]
-    finally:
-        loop, stop = loops[0]
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(START_SECONDS)
 
 
 def _application(*middlewares: Middleware) -> web.Application:

@@ -1,13 +1,15 @@
-"""Steers the stand-in cloud from tests: over HTTP, as a demonstration does it, so it works from any process."""
+"""Steers the stand-in cloud from tests: in this process, or over HTTP, as a demonstration does it."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,7 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from spawner.demo_cloud.server import in_thread
+from spawner.demo_cloud import control
+from spawner.demo_cloud.server import Served, serving
 from spawner.demo_cloud.settings import ACCOUNTS, PRINCIPAL, Endpoints, Keys, Options
 
 ADA, LI = (account for account, _ in ACCOUNTS)
@@ -54,13 +57,22 @@ class Call:
 
 
 class Steer:
-    """One stand-in. `endpoints` and `keys` are what Freepool's settings need."""
+    """One stand-in. `endpoints` and `keys` are what Freepool's settings need.
 
-    def __init__(self, endpoints: Endpoints, keys: Keys) -> None:
+    `run`: runs a command of a stand-in of this process, which is ten times as fast as over HTTP.
+    """
+
+    def __init__(self, endpoints: Endpoints, keys: Keys, run: Callable[[str, str], str] | None = None) -> None:
         self.endpoints, self.keys = endpoints, keys
+        self._run = run
 
     def ask(self, command: str, **data: Any) -> Any:
         """One command of `spawner.demo_cloud.control`."""
+        if self._run is not None:
+            try:
+                return json.loads(self._run(command, json.dumps(data)))
+            except control.MISTAKES as error:
+                raise Refused(f"{command}: {type(error).__name__}: {error}") from error
         # Tests ask thousands of times, and a session of `requests` takes ten times as long as this.
         with closing(HTTPConnection(urlsplit(self.endpoints.main).netloc, timeout=30)) as connection:
             connection.request("POST", f"/demo/admin/{command}", json.dumps(data), JSON)
@@ -182,11 +194,45 @@ def steer_of(told: Path) -> Steer:
     return Steer(endpoints, Keys(**{name: fields[name] for name in Keys.__dataclass_fields__}))
 
 
+START_SECONDS = 30
+
+
 @contextlib.contextmanager
 def cloud_in_thread(**options: Any) -> Iterator[Steer]:
-    """A stand-in whose time stands still unless `speed` says otherwise."""
-    with in_thread(Options(**{"speed": 0.0, **options})) as (endpoints, keys):
-        yield Steer(endpoints, keys)
+    """A stand-in in a thread of this process. Its time stands still unless `speed` says otherwise."""
+    ready = threading.Event()
+    made: list[tuple[Served, asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        async with serving(Options(**{"speed": 0.0, **options})) as served:
+            made.append((served, asyncio.get_running_loop(), stop))
+            ready.set()
+            await stop.wait()
+
+    def work() -> None:
+        try:
+            asyncio.run(serve())
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=work, name="demo-cloud", daemon=True)
+    thread.start()
+    if not ready.wait(START_SECONDS) or not made:
+        raise RuntimeError("the stand-in cloud did not start")
+    (served, loop, stop) = made[0]
+
+    async def command(name: str, data: str) -> str:
+        return control.run(served.world, name, data)
+
+    def run(name: str, data: str) -> str:
+        return asyncio.run_coroutine_threadsafe(command(name, data), loop).result(START_SECONDS)
+
+    try:
+        yield Steer(served.endpoints, served.keys, run)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(START_SECONDS)
 
 
 @contextlib.contextmanager

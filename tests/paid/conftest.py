@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
 import pytest_asyncio
+from darabonba.core import DEFAULT_POOL_MAXSIZE, DEFAULT_POOL_SIZE, DaraCore
+from requests.adapters import HTTPAdapter
 
 from spawner.ledger import open_ledger
 from spawner.ledger.engine import make_engine
@@ -21,6 +25,20 @@ from tests.paid.dsw import dsw_settings
 from tests.paid.make import NOW
 from tests.paid.rigs import Rig, rig_for
 from tests.paid.world import World
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates() -> Iterator[None]:
+    """The SDK reads all certificates of the system for each new connection pool, for one of plain HTTP, too: 25 ms."""
+    plain = partial(HTTPAdapter, pool_connections=DEFAULT_POOL_SIZE, pool_maxsize=DEFAULT_POOL_MAXSIZE)
+    its_own = DaraCore.get_adapter
+
+    def adapter(protocol: str, *args: Any, **options: Any) -> HTTPAdapter:
+        return plain() if protocol == "http" else its_own(protocol, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DaraCore, "get_adapter", staticmethod(adapter))
+        yield
 
 
 @pytest.fixture
