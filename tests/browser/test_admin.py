@@ -15,8 +15,8 @@ from spawner.desk.i18n import load_translations
 from spawner.ledger.pool import admin_settings
 from spawner.ledger.pool.tables import controls as table
 from spawner.pool.build import utc_now
+from tests.browser.axe import findings
 from tests.browser.languages import told_in
-from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
 from tests.stack import Stack

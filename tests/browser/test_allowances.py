@@ -18,7 +18,7 @@ from spawner.ledger.people.rows import Ban, BanCode
 from spawner.ledger.time.tables import allowance_charges
 from spawner.ledger.transitions import touch
 from spawner.pool.build import new_id, utc_now
-from tests.browser.test_axe import findings
+from tests.browser.axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, ask, button, choose_large, heading
 from tests.stack import Stack, eventually

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from spawner.desk.i18n import load_translations
+from tests.browser.axe import findings
 from tests.browser.languages import told_in
 from tests.browser.visitor import READY, STARTING, Visitor, ask, button, choose_large, heading
 
 LARGE = {"en": "CPU large", "zh-CN": "CPU 大内存型"}
-
-
-def findings(page: Page, state: str) -> list[str]:
-    """The violations that axe finds in the light and the dark scheme, one line each."""
-    violations = []
-    for scheme in ("light", "dark"):
-        # Without motion, because axe would measure the contrast of a colour in transition.
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        for violation in Axe().run(page).response["violations"]:
-            violations += [f"{state}, {scheme}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
-    return violations
 
 
 @told_in("en")

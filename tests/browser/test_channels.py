@@ -8,8 +8,8 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from spawner.desk.i18n import load_translations
+from tests.browser.axe import findings
 from tests.browser.languages import told_in
-from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
 from tests.channels.servers import MailBox, link_in

@@ -16,7 +16,7 @@ from spawner.ledger.pool import guard_notes
 from spawner.ledger.pool.rows import GuardKind, GuardNote
 from spawner.ledger.pool.tables import guard_notes as table
 from spawner.pool.build import new_id, utc_now
-from tests.browser.test_axe import findings
+from tests.browser.axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, heading
 from tests.stack import Stack

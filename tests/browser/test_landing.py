@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.axe import findings
 from tests.browser.languages import told_in
-from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import IDLE, LANDING, Visitor, heading
 

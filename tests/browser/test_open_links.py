@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import lab
-from tests.browser.test_axe import findings
+from tests.browser.axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, button, heading
 from tests.links.repositories import commit, notebook

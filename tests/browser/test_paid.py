@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from spawner.desk.i18n import load_translations
 from spawner.desk.paid.texts import WHY
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import Order, OrderState, StopReason
+from tests.browser.axe import violations
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, button, heading
 from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer
@@ -52,7 +52,6 @@ class Tour:
     def __init__(self, page: Page, language: str, picture: Picture) -> None:
         self.page, self.language, self.picture = page, language, picture
         self.say = load_translations()[language].say
-        self.axe = Axe()
         self.violations: list[str] = []
 
     def look(self, name: str) -> None:
@@ -74,8 +73,7 @@ class Tour:
         self._judge(page, name)
 
     def _judge(self, page: Page, name: str) -> None:
-        for violation in self.axe.run(page).response["violations"]:
-            self.violations += [f"{name}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
+        self.violations += [f"{name}: {violation}" for violation in violations(page)]
 
     def link(self, words: str, **params: object) -> Any:
         return self.page.get_by_role("link", name=self.say(words, **params)).first

@@ -16,8 +16,8 @@ from playwright.sync_api import Page, expect
 from spawner.desk.i18n import load_translations
 from spawner.ledger.people import bans, people
 from spawner.pool.build import utc_now
+from tests.browser.axe import findings
 from tests.browser.languages import told_in
-from tests.browser.test_axe import findings
 from tests.browser.test_keyboard import tab_to
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import Visitor, heading

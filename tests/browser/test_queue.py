@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from spawner.desk.i18n import load_translations
+from tests.browser.axe import findings
 from tests.browser.languages import told_in
-from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, Picture, assert_fits
 from tests.browser.visitor import IDLE, READY, Visitor, button, heading, launch
 from tests.stack import Stack, running_stack, write_catalog

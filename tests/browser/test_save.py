@@ -14,7 +14,7 @@ from spawner.instance.save.paths import SAVE
 from spawner.ledger.bundles import bundles
 from spawner.ledger.bundles.rows import Bundle, BundleState
 from spawner.pool.build import new_id, utc_now
-from tests.browser.test_axe import findings
+from tests.browser.axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, ask, button, heading
 

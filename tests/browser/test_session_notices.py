@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from spawner.ledger.time import notices
 from spawner.ledger.time.rows import Answer
 from spawner.pool.build import utc_now
-from tests.browser.test_axe import findings
+from tests.browser.axe import findings
 from tests.browser.test_looks import PHONE, assert_fits, assert_no_english
 from tests.browser.visitor import READY, Visitor, button, heading
 from tests.hub.deadlines import set_end
