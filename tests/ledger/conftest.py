@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,14 +10,12 @@ from threading import Barrier
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import URL, Connection, delete, update
+from sqlalchemy import URL
 
-from spawner.ledger import Ledger, open_ledger
-from spawner.ledger.engine import make_engine
-from spawner.ledger.migrate import migrate
-from spawner.ledger.schema import metadata, revisions
+from spawner.ledger import Ledger
 from tests.ledger.pool import SimulatedPool
 from tests.ledger.postgres import fresh_database, running_postgres
+from tests.ledger.reused import PostgresLedgers, SqliteLedgers
 
 T = TypeVar("T")
 Together = Callable[[list[Callable[[], T]]], list[T]]
@@ -47,42 +44,36 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file to copy, which is faster than another migration."""
-    path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
-    _migrate(f"sqlite:///{path}")
-    return path
+def sqlite_ledgers(tmp_path_factory: pytest.TempPathFactory) -> SqliteLedgers:
+    """Where the ledgers in SQLite come from."""
+    return SqliteLedgers(tmp_path_factory.mktemp("ledger"))
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: URL) -> Iterator[str]:
-    """A migrated database to empty, which is faster than creating another."""
+def migrated_sqlite(sqlite_ledgers: SqliteLedgers) -> Path:
+    """A migrated file to copy."""
+    return sqlite_ledgers.migrated
+
+
+@pytest.fixture(scope="session")
+def postgres_ledgers(postgres: URL) -> Iterator[PostgresLedgers]:
+    """Where the ledgers in PostgreSQL come from."""
     with fresh_database(postgres, "migrated") as url:
-        _migrate(text_of(url))
-        yield text_of(url)
+        yield PostgresLedgers(text_of(url))
 
 
 @pytest.fixture
-def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
+def postgres_ledger(postgres_ledgers: PostgresLedgers) -> Iterator[Ledger]:
     """A migrated, empty ledger in PostgreSQL."""
-    ledger = open_ledger(migrated_postgres)
-
-    def empty(connection: Connection) -> None:
-        for table in metadata.sorted_tables:
-            if table is not revisions:
-                connection.execute(delete(table))
-        connection.execute(update(revisions).values(value=0))
-
-    ledger.write(empty)
+    ledger = postgres_ledgers.empty()
     yield ledger
     ledger.close()
 
 
 @pytest.fixture
-def sqlite_ledger(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Ledger]:
+def sqlite_ledger(sqlite_ledgers: SqliteLedgers) -> Iterator[Ledger]:
     """A migrated, empty ledger in SQLite."""
-    path = shutil.copy(migrated_sqlite, tmp_path / "ledger.sqlite")
-    ledger = open_ledger(f"sqlite:///{path}")
+    ledger = sqlite_ledgers.empty()
     yield ledger
     ledger.close()
 
@@ -98,12 +89,6 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 def text_of(url: URL) -> str:
     return url.render_as_string(hide_password=False)
-
-
-def _migrate(url: str) -> None:
-    engine = make_engine(url)
-    migrate(engine)
-    engine.dispose()
 
 
 @pytest.fixture
