@@ -11,8 +11,10 @@ from decimal import Decimal
 import pytest
 
 from spawner.errors import FreepoolError, NoConsent, OfferChanged
+from spawner.ledger import leases
 from spawner.ledger.paid import bindings
 from spawner.ledger.paid.rows import ConsentState, NoticeKind, OrderState, StopReason
+from spawner.paid.orders.reconciler import LEASE
 from tests.paid.world import PRICE, SLACK, SMALL, World, restored
 
 
@@ -300,6 +302,23 @@ CHANGES: dict[str, Callable[[World], None]] = {
     "another currency": lambda world: world.cloud.instance_type(SMALL, currency="USD"),
     "out of stock": lambda world: world.cloud.instance_type(SMALL, available=False),
 }
+
+
+async def test_the_lease_is_renewed_in_time_and_not_in_every_tick(world: World) -> None:
+    def ends_at() -> datetime | None:
+        return world.ledger.read(leases.ends_at, LEASE)
+
+    lease = world.rules.lease.total_seconds()
+    await world.tick()
+    first = ends_at()
+    world.pass_time(lease / 10)
+    await world.tick()
+    assert ends_at() == first, "a tick that has nothing to do writes nothing"
+    world.pass_time(lease / 10)
+    await world.tick()
+    assert ends_at() == world.time + world.rules.lease
+    world.pass_time(lease - 1)
+    assert not await world.new_reconciler().tick(), "another steward does not get it before it ends"
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -20,8 +20,8 @@ UNSPENT = (ConsentState.OFFERED, ConsentState.ACCEPTED)
 def movable(connection: Connection, hub: str, *, to: str, now: datetime, most: int) -> list[str]:
     """Ids of people of a hub who can be moved now. A read: most have nothing to move.
 
-    Left out: people without the subject of a login, whom the other hub could not recognise; people whose name somebody
-    else has on the other hub; banned people, whom their own hub refuses.
+    Left out: people without a login's subject, because the other hub would take them for new ones; people whose name
+    somebody else has on the other hub; banned people, because a ban holds on their own hub.
     """
     other = aliased(people)
     idle = (

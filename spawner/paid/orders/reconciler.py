@@ -116,8 +116,8 @@ class Reconciler:
 
     async def _hold_lease(self) -> bool:
         now, duration = self.paid.now(), self.paid.rules.lease
-        if self._held_until is not None and now + duration * 2 / 3 < self._held_until <= now + duration:
-            return True  # nobody else can have it yet, and a tick that has nothing to do writes nothing
+        if self._held_until is not None and now + duration * 5 / 6 < self._held_until <= now + duration:
+            return True  # it was renewed a moment ago
         if not await self.paid.ledger.awrite(leases.hold, LEASE, holder=self.holder, now=now, duration=duration):
             self._held_until = None
             return False
