@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from spawner.errors import BackendUnavailable, ClaimFailed, ImageUnavailable, NoRoom, SlotFailed, StartFailed
+from spawner.errors import BackendUnavailable, ClaimFailed, ImageUnavailable, LostRace, NoRoom, SlotFailed, StartFailed
 from spawner.instance import desk_key
 from spawner.instance.sealing import slot_key
 from spawner.ledger import EndReason, Instance, Slot, SlotState, StartStep
@@ -233,12 +233,19 @@ class BringUp:
         return {} if key_of is None else {desk_key.VARIABLE: key_of(self.instance.id)}
 
     async def _attach(self, slot: Slot) -> None:
-        """Commit that this slot is the instance's, before the claim is pushed."""
+        """Commit that this slot is the instance's, before the claim is pushed. Raises `LostRace` where the start was
+        cancelled, `SlotFailed` where the slot was taken away meanwhile: another slot may do.
+        """
         now = self.pool.now()
 
         def write(connection: Connection) -> None:
             if slot.state is SlotState.CREATING:
-                slots.mark_claimed(connection, slot.id, now=now)
+                try:
+                    slots.mark_claimed(connection, slot.id, now=now)
+                except LostRace as error:
+                    raise SlotFailed(
+                        "The slot {slot} was lost before it was assigned.", slot=slot.id, details=error.message
+                    ) from error
             instances.attach_slot(connection, self.instance.id, slot.id)
             instances.add_event(connection, self.instance.id, StartStep.CLAIMED, now=now)
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from spawner.ledger import EndReason, TicketState
+from spawner.errors import LostRace, SlotFailed
+from spawner.ledger import EndReason, Instance, Slot, SlotState, TicketState
+from spawner.ledger.pool import instances, slots
+from spawner.pool.bring_up import BringUp
 from spawner.pool.queue.admission import MAX_FAILED_STARTS
+from spawner.pool.start_times import StartTimes
 from tests.ledger.pool import CALLED, WAITING, SimulatedPool
 from tests.unit import make
 
@@ -93,3 +100,42 @@ def test_settling_twice_or_too_early_does_nothing(pool: SimulatedPool) -> None:
     pool.end(instance, EndReason.START_FAILED)
     pool.ledger.write(pool.admission.settle, instance.id)
     assert pool.ticket(ticket).state is TicketState.FAILED
+
+
+async def attach(pool: SimulatedPool, instance: Instance, slot: Slot) -> None:
+    """The step of a start that commits which slot it uses, with the slot as the start read it before."""
+    parts: Any = SimpleNamespace(ledger=pool.ledger, now=lambda: pool.time)
+    unused: Any = None
+    start = BringUp(parts, instance, unused, {}, "/user/ann/", on_step=lambda: None, times=StartTimes())
+    await start._attach(slot)
+
+
+def starting(pool: SimulatedPool) -> tuple[Instance, Slot]:
+    """An instance whose slot comes up for it."""
+    instance = pool.begin(pool.ask("ann"))
+    (slot,) = pool.held()
+    assert slot.state is SlotState.CREATING
+    return instance, slot
+
+
+async def test_a_steward_that_saw_the_slot_unassigned_does_not_end_the_start(pool: SimulatedPool) -> None:
+    instance, slot = starting(pool)
+    with pytest.raises(LostRace, match="is somebody's"):
+        pool.ledger.write(slots.mark_warm, slot.id, now=pool.time)
+    await attach(pool, instance, slot)
+    assert pool.ledger.read(slots.get, slot.id).state is SlotState.CLAIMED
+    assert pool.ledger.read(instances.get, instance.id).slot_id == slot.id
+
+
+async def test_a_start_whose_slot_was_taken_away_tries_another(pool: SimulatedPool) -> None:
+    instance, slot = starting(pool)
+    pool.ledger.write(slots.mark_destroying, slot.id, reason=EndReason.START_FAILED)
+    with pytest.raises(SlotFailed, match="was lost before it was assigned"):
+        await attach(pool, instance, slot)
+
+
+async def test_a_start_that_was_cancelled_tries_no_other_slot(pool: SimulatedPool) -> None:
+    instance, slot = starting(pool)
+    pool.ledger.write(instances.mark_stopping, instance.id, reason=EndReason.CANCELLED, now=pool.time)
+    with pytest.raises(LostRace):
+        await attach(pool, instance, slot)

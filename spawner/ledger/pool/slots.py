@@ -112,7 +112,8 @@ def claim_waiting(
 
 
 def mark_warm(connection: Connection, slot_id: str, *, now: datetime) -> None:
-    """CREATING to WARM, for an unassigned slot."""
+    """CREATING to WARM, for an unassigned slot. Raises `LostRace` if it is assigned: then its start waits for it."""
+    _check_unassigned(connection, slot_id)
     _change(connection, slot_id, expected=(SlotState.CREATING,), to=SlotState.WARM, warm_at=now)
 
 
@@ -170,10 +171,14 @@ def release(connection: Connection, ticket_id: str) -> None:
 
 def withdraw(connection: Connection, slot_id: str) -> None:
     """Start to destroy an unassigned slot. Raises `LostRace` if it is assigned or gone."""
+    _check_unassigned(connection, slot_id)
+    mark_destroying(connection, slot_id, reason=EndReason.SURPLUS, expected=(SlotState.CREATING, SlotState.WARM))
+
+
+def _check_unassigned(connection: Connection, slot_id: str) -> None:
     row = find(connection, slot_id)
     if row is None or row.holder_id is not None:
         raise LostRace("The slot {slot} is somebody's.", slot=slot_id)
-    mark_destroying(connection, slot_id, reason=EndReason.SURPLUS, expected=(SlotState.CREATING, SlotState.WARM))
 
 
 def failures(connection: Connection, *, since: datetime) -> list[Slot]:
