@@ -8,6 +8,7 @@
 # make bench-idle    what looks at the use of 2,000 instances cost; 10,000 simulated sessions
 # make bench-scale   one hub with many accounts, running servers, a queue and open desks; BENCH=--full: docs/scale.md
 # make bench-logins  10,000 bad logins in a minute beside a user's requests and starts
+# make audit  asks PyPI and npm what is known against the locked packages, and keeps the answer: docs/images.md
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (a fast one), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
@@ -42,7 +43,7 @@ named = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin 
 unknown := $(if $(filter 0,$(MAKELEVEL)),$(filter-out $(VARIABLES) FREEPOOL_% UV_% PIP_% NPM_% npm_% %_PROXY %_proxy SSL_%,$(named)))
 $(if $(unknown),$(info freepool: there is no variable $(unknown): `make help` names those that there are))
 
-.PHONY: run setup heavy test suite prepare lint bench bench-cluster bench-crowd bench-ledger bench-warm bench-idle bench-logins bench-scale images cluster cluster-down check
+.PHONY: run setup heavy test suite prepare lint bench bench-cluster bench-crowd bench-ledger bench-warm bench-idle bench-logins bench-scale images audit cluster cluster-down check
 .PHONY: check-python clean help
 .DEFAULT_GOAL := help
 
@@ -130,6 +131,9 @@ bench-logins: setup $(VENV)/.dev
 
 bench-scale: setup $(VENV)/.dev
 	@$(BIN)/python -m tests.bench.scale $(BENCH)
+
+audit: $(VENV)/.dev
+	@$(BIN)/python -m images.audit
 
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)
