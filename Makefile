@@ -9,7 +9,7 @@
 # make bench-scale   one hub with many accounts, running servers, a queue and open desks; BENCH=--full: docs/scale.md
 # make bench-logins  10,000 bad logins in a minute beside a user's requests and starts
 # make audit  asks PyPI and npm what is known against the locked packages, and keeps the answer: docs/images.md
-# make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
+# make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG, FRESH=1: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (a fast one), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
 #   TORCH_INDEX (with HEAVY: a package index with PyTorch for processors only, a tenth of the download),
@@ -38,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 on = $(filter-out 0 no off false,$(1))
 
 # A misspelt variable on the command line would go unnoticed.
-VARIABLES := PORT STATE PYTHON UNSAFE HEAVY TORCH_INDEX DEMO_CLOUD BENCH IMAGES REGISTRY TAG ENGINE BASE SHELL CI VENV LOCAL UV
+VARIABLES := PORT STATE PYTHON UNSAFE HEAVY TORCH_INDEX DEMO_CLOUD BENCH IMAGES FRESH REGISTRY TAG ENGINE BASE SHELL CI VENV LOCAL UV
 named = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 unknown := $(if $(filter 0,$(MAKELEVEL)),$(filter-out $(VARIABLES) FREEPOOL_% UV_% PIP_% NPM_% npm_% %_PROXY %_proxy SSL_%,$(named)))
 $(if $(unknown),$(info freepool: there is no variable $(unknown): `make help` names those that there are))
