@@ -1,4 +1,4 @@
-"""On one machine, too, a warm slot is of the present template only: image, sizes and examples."""
+"""On one machine, too, a warm slot is of the present template only: image, code, sizes and examples."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def test_each_change_of_a_sandbox_changes_the_version_of_warm_slots(tmp_path: Pa
     assert version(make.catalog(make.flavor(), images=(make.image("cpu"),))) != usual, "it has an example"
     os.utime(ready, ns=(1, 1))
     assert version(make.catalog(make.flavor())) != usual, "the image was installed again"
+    os.utime(ready, ns=(0, 0))
+    usual = version(make.catalog(make.flavor()))
+    backend.code_changed_at += 1
+    assert version(make.catalog(make.flavor())) != usual, "another Freepool was installed"
 
 
 def test_a_slot_without_a_version_counts_as_current() -> None:

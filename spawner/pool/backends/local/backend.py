@@ -51,6 +51,12 @@ SHARE_OF_MEMORY = 0.8
 """The share of this machine's memory for slots where the catalog names no amount; the rest is for the platform."""
 MEMORY_OF_NETWORK = 32 * 1024**2
 """What the program for the internet may use beside the slot itself, in the slot's own control group."""
+CODE_CHANGED_AT = max(
+    path.stat().st_mtime_ns
+    for folder in ("instance", "pool/backends/local")
+    for path in (sandbox.package_folder() / folder).rglob("*.py")
+)
+"""When the code of agents and sandboxes last changed, as this process loaded it: a slot keeps what it was made by."""
 UNSAFE_FOLDERS = ("workspace", "home", "tmp")
 """Folders that an instance without a sandbox writes to; removed with the slot's folder."""
 
@@ -77,6 +83,7 @@ class LocalBackend:
         self.images = images
         self.examples = examples
         self.models = models
+        self.code_changed_at = CODE_CHANGED_AT
         self._isolated = isolated
         self._memory = memory
         self.network = network if network is not None and isolated else Network()
@@ -127,11 +134,12 @@ class LocalBackend:
         return None
 
     def version(self, template: SlotSpec) -> str:
-        """The fingerprint of the time of the image's installation, and of the limits and examples of a sandbox."""
+        """The fingerprint of when image and code were installed, and of the limits and examples of a sandbox."""
         flavor = template.flavor
         sizes = [flavor.cpu, int(flavor.memory), int(flavor.disk), flavor.processes]
         models = [str(self.models)] if self.models else []
-        return fingerprint([self._installed_at(template.image), *sizes, template.examples, *models])
+        installed_at = [self._installed_at(template.image), self.code_changed_at]
+        return fingerprint([*installed_at, *sizes, template.examples, *models])
 
     def _installed_at(self, image: Image) -> int:
         if image.environment is None:
