@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 from spawner.catalog import load_catalog
@@ -17,9 +17,14 @@ from spawner.ledger.pool.overview import NamedRun
 from spawner.pool.admin.announcement import Announcement, announcement_of
 from spawner.pool.admin.commands import format_time
 from spawner.pool.build import make_backend, utc_now
+from spawner.pool.templates import outdated
 from spawner.settings import Settings
 
 Rows = list[tuple[str, ...]]
+OLDER = (
+    "Running notebooks that began before their image, machine type or Freepool was last changed: {count}. "
+    "`freepool status --who` names them (older).\n"
+)
 
 
 def run(settings: Settings, options: argparse.Namespace, say: Callable[[str], object]) -> None:
@@ -32,12 +37,14 @@ def run(settings: Settings, options: argparse.Namespace, say: Callable[[str], ob
         backend, texts = make_backend(settings, catalog), load_translations()["en"]
         state = AdminStateBuilder(snapshot, catalog, backend, texts, now).state(UserView(name="", admin=True))
         announcement = announcement_of(ledger.read(admin_settings.all_of))
+        older = outdated(catalog, backend, snapshot.warm.slots)
         parts = list(_parts(state, announcement, now))
+        parts.append(OLDER.format(count=len(older)) if older else "")
         if options.who:
-            parts.append(_table(list(_who(ledger.read(overview.running)))))
+            parts.append(_table(list(_who(ledger.read(overview.running), older))))
     finally:
         ledger.close()
-    say("\n".join(parts))
+    say("\n".join(part for part in parts if part))
 
 
 def _parts(state: AdminState, announcement: Announcement | None, now: datetime) -> Iterator[str]:
@@ -80,8 +87,8 @@ def _heads(state: AdminState, announcement: Announcement | None, now: datetime) 
         yield f"Announced {begins}until {_local(announcement.ends)}: {announcement.text('en')}"
 
 
-def _who(runs: Sequence[NamedRun]) -> Iterator[tuple[str, ...]]:
-    yield "USER", "FLAVOR", "IMAGE", "STATE", "USE", "SINCE", "ENDS", "ID"
+def _who(runs: Sequence[NamedRun], older: Collection[str]) -> Iterator[tuple[str, ...]]:
+    yield "USER", "FLAVOR", "IMAGE", "STATE", "USE", "SINCE", "ENDS", "BEGAN WITH", "ID"
     for run in runs:
         one = run.instance
         yield (
@@ -92,6 +99,7 @@ def _who(runs: Sequence[NamedRun]) -> Iterator[tuple[str, ...]]:
             run.use.activity.value if run.use else "",
             _local(one.usable_at or one.requested_at),
             _local(one.ends_at) if one.ends_at else "",
+            "older" if one.id in older else "",
             one.id,
         )
 

@@ -14,10 +14,11 @@ from spawner.cli import main
 from spawner.ledger import EndReason, Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.ledger.pool import instances
+from spawner.ledger.pool import instances, slots
 from spawner.pool.admin.announcement import AnnouncementChange, announce
-from spawner.pool.build import utc_now
-from spawner.settings import SETTINGS_VARIABLE
+from spawner.pool.build import make_backend, utc_now
+from spawner.pool.templates import version_of
+from spawner.settings import SETTINGS_VARIABLE, load_settings
 from tests.stack import write_catalog
 
 Say = Callable[..., str]
@@ -75,3 +76,25 @@ def test_the_state_is_printed_with_failures_the_announcement_and_who_runs_what(
     main(["status", "--who"])
     (who,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ann ")]
     assert (who[1:4], who[-1]) == (["cpu-basic", "light", "starting"], "i-1")
+
+
+def test_notebooks_that_began_before_a_change_are_counted_and_named(
+    ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = utc_now()
+    catalog = load_catalog(tmp_path / "catalog.yaml")
+    flavor, image = catalog.flavor("cpu-basic"), catalog.image("light")
+    present = version_of(catalog, make_backend(load_settings(), catalog), flavor, image)
+    for run, version in (("i-1", present), ("i-2", "0")):
+        ledger.write(
+            instances.request,
+            instance_id=run, person_id=run, user_name=run, server_name="", flavor=flavor.id, image=image.id,
+            example=None, hub_epoch="1", now=now, at_most=1,
+        )  # fmt: skip
+        about = {"flavor": flavor.id, "image": image.id, "holder_id": run, "now": now}
+        slot = ledger.write(slots.intend, slot_id=f"s-{run}", version=version, **about)
+        ledger.write(slots.mark_claimed, slot.id, now=now)
+    main(["status", "--who"])
+    out = capsys.readouterr().out
+    assert "was last changed: 1." in out
+    assert [line.split()[0] for line in out.splitlines() if " older " in line] == ["i-2"]
