@@ -65,15 +65,20 @@ $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.j
 	@hub_config/setup hub $(VENV) requirements.lock
 
 $(LOCAL)/light/.ready: images/light/requirements.lock images/light/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
+	@$(PYTHON) hub_config/set_aside.py $(LOCAL)/light
 	@hub_config/setup image $(LOCAL)/light images/light/requirements.lock
 
 heavy: setup
 	@$(MAKE) -s $(LOCAL)/torch/.ready && $(MAKE) -s $(LOCAL)/torch/tools/.ready
 
 $(LOCAL)/torch/.ready: $(TORCH_LOCK) images/torch/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
+	@$(PYTHON) hub_config/set_aside.py $(LOCAL)/torch
 	@hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
 
+# The tool chain's environment lies in the image's: where notebooks run in that, both are made anew.
 $(LOCAL)/torch/tools/.ready: $(TOOLS_LOCK) images/tools/imports $(SETUP) | $(UV)/.ready
+	@$(PYTHON) hub_config/set_aside.py $(LOCAL)/torch
+	@test -e $(LOCAL)/torch/.ready || hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
 	@hub_config/setup tools $(LOCAL)/torch/tools $(TOOLS_LOCK)
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
