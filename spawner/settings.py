@@ -279,6 +279,10 @@ class Settings(AddressSettings):
                 why=error.strerror or error,
             ) from None
 
+    def secret_if_there(self, name: str) -> str | None:
+        """As `secret`; None where there is none: what needs it is off."""
+        return self.secret(name) if (self.state / "secrets" / name).exists() else None
+
 
 def _in_schema(url: str, schema: str) -> str:
     """A PostgreSQL URL whose tables are in a schema."""

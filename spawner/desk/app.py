@@ -24,6 +24,7 @@ from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.desk.admin.catalog_metrics import catalog_exposition
 from spawner.desk.admin.channels import channel_exposition
 from spawner.desk.admin.metrics import exposition
+from spawner.desk.admin.metrics_page import MetricsHandler
 from spawner.desk.announcement import pages as announcement_pages
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
@@ -107,6 +108,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
             AllowanceExposition(catalog),
             partial(catalog_exposition, is_refused=read.mistakes is not None),
         ],
+        metrics_token=settings.secret_if_there("metrics"),
     )
     if settings.channels.is_on:
         desk.expositions.append(channel_exposition)
@@ -142,13 +144,15 @@ def all_routes(parts: Parts) -> list[Any]:
     """The routes of the application, with the arguments of their handlers."""
     desk = parts.desk
     document = api_document(has_paid=parts.paid is not None)
+    seen = status.recent_status(desk)
     common_routes = (
         Route("language", common.LanguageHandler),
         Route("language/{tag}", common.LanguageLinkHandler, parameters=(LANGUAGE_TAG,)),
         Route("oauth_callback", common.CallbackHandler),
         Route("health", common.HealthHandler),
         Route(OTHER_HUB_PATH, common.OtherHubHandler),
-        Route("status", status.StatusHandler, options={"status": status.recent_status(desk)}),
+        Route("status", status.StatusHandler, options={"status": seen}),
+        Route("metrics", MetricsHandler, options={"status": seen}),
         Route("report", reports.ReportHandler),
         Route("unavailable/{status}", unavailable.UnavailableHandler, parameters=(STATUS,)),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),

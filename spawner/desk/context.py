@@ -48,6 +48,8 @@ class Desk:
     days: DayReader
     expositions: list[Exposition] = field(default_factory=list)
     """What `/metrics` serves, in this order."""
+    metrics_token: str | None = None
+    """A token that reads the metrics, and nothing else, without asking the hub."""
     starts: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_start))
     """Requests to the hub that outlive the request to the desk."""
     accepted: set[str] = field(default_factory=set)

@@ -1,10 +1,15 @@
-"""GET /status: for people, what of the platform works and what does not. /health is for probes."""
+"""GET /status: for people, what of the platform works and what does not. /health is for probes.
+
+The metrics have the same look at hub, proxy and database.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 import aiohttp
 from sqlalchemy import Connection
@@ -43,10 +48,14 @@ class PartView:
 
 @dataclass(frozen=True)
 class Status:
-    """Whether each part works, by id."""
+    """Whether each part works, by id. `database_seconds`: how long a small read took; None where it failed.
+
+    `proxy` is among the parts where the desk knows its address. The page leaves it out: who reads it came by the proxy.
+    """
 
     works: dict[str, bool]
     at: datetime
+    database_seconds: float | None = None
 
 
 class StatusHandler(Handler):
@@ -75,8 +84,10 @@ def recent_status(desk: Desk) -> Recent[Status]:
     """The status, looked at once in `FRESH_SECONDS`."""
 
     async def look() -> Status:
-        hub, (database, queue) = await asyncio.gather(_hub(desk), _ledger(desk))
-        return Status({"pages": True, "hub": hub, "queue": queue, "database": database}, utc_now())
+        url = desk.settings.desk_url_of_instances
+        hub, proxy, (seconds, queue) = await asyncio.gather(_hub(desk), _proxy(url), _ledger(desk))
+        works = {"pages": True, "hub": hub, "queue": queue, "database": seconds is not None}
+        return Status(works | ({"proxy": proxy} if url else {}), utc_now(), seconds)
 
     return Recent(look, seconds=FRESH_SECONDS)
 
@@ -89,15 +100,30 @@ async def _hub(desk: Desk) -> bool:
         return False
 
 
-async def _ledger(desk: Desk) -> tuple[bool, bool]:
-    """Whether the database answers, and whether the steward has looked."""
+async def _proxy(url: str) -> bool:
+    """Whether the desk reaches itself by the proxy. `url` is the desk's there, or empty."""
+    if not url:
+        return False
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    try:
+        # On a connection of its own: one that is kept says nothing about the next client's.
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}health") as answer:
+            return answer.status == HTTPStatus.OK
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return False
+
+
+async def _ledger(desk: Desk) -> tuple[float | None, bool]:
+    """How long the database took to answer, None where it did not, and whether the steward has looked."""
 
     def read(connection: Connection) -> bool:
         until = leases.ends_at(connection, leases.STEWARD)
         return until is not None and until > utc_now()
 
+    began = time.monotonic()
     try:
         async with asyncio.timeout(SECONDS):
-            return True, await desk.ledger.aread(read)
+            has_looked = await desk.ledger.aread(read)
     except (TimeoutError, FreepoolError):
-        return False, False
+        return None, False
+    return time.monotonic() - began, has_looked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-NAMES = ("slots", "link", "proxy", "desk", "steward", "crypt-keys", "people", "channels")
+NAMES = ("slots", "link", "proxy", "desk", "steward", "crypt-keys", "people", "channels", "metrics")
 
 
 def make_secrets(state: Path) -> None:

@@ -194,6 +194,17 @@ def test_an_administrators_token_for_metrics_reads_nothing_else(shared_stack: St
     assert error_of(shared_stack.desk("GET", "api/admin", token=token), 403)["code"] == "not_allowed"
 
 
+def test_the_platforms_own_token_reads_metrics_and_nothing_else(shared_stack: Stack) -> None:
+    token = shared_stack.settings.secret("metrics")
+    answer = shared_stack.desk("GET", "metrics", token=token)
+    assert {"freepool_slots", "freepool_state_free_bytes"} <= metrics(answer)
+    for part in ("hub", "proxy", "database"):
+        assert f'freepool_part_up{{part="{part}"}} 1.0' in answer.text
+    assert error_of(shared_stack.desk("GET", "api/admin", token=token), 403)["code"] == "signed_out"
+    assert shared_stack.api("GET", "/users", token=token).status_code == 403
+    assert shared_stack.desk("GET", "metrics", token=token[:-1]).status_code == 403
+
+
 def test_a_token_without_access_to_the_desk_is_refused_with_the_missing_scope(
     shared_stack: Stack, caller: Caller
 ) -> None:

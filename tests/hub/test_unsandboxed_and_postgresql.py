@@ -162,6 +162,8 @@ def test_a_notebook_runs_with_a_postgresql_ledger_that_is_away_at_its_stop(stack
     eventually(lambda: all(server_of(stack, user)["ready"] for user in ("ben", "cy")), what="both notebooks")
     with away(server):
         assert stack.api("DELETE", "/users/ben/server").status_code == 204
+        metrics = stack.desk("GET", "metrics", token=stack.settings.secret("metrics"))
+        assert (metrics.status_code, 'freepool_part_up{part="database"} 0.0' in metrics.text) == (200, True)
     eventually(lambda: [instance.user_name for instance in unended(url)] == ["cy"], what="the end of ben's")
 
     # A hub that is killed before that has no server any more. The desk's stop button ends the instance.

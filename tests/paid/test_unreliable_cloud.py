@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from spawner.desk.paid.alarms import alarms
+from spawner.desk.paid.alarms import alarms, read_alarms
 from spawner.errors import NoConsent, NotAllowed
-from spawner.ledger.paid import bindings, orders
+from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import (
     Binding,
     BindingState,
@@ -91,6 +91,8 @@ async def test_a_stop_without_effect_raises_an_alarm_and_one_notice(world: World
     found = world.order(order)
     assert (found.state, found.stop_wanted_at) == (OrderState.STOPPING, None), "the chosen time is over"
     assert "stop_fails" in alarms_of(world, order)
+    consent = world.ledger.read(consents.get, found.consent_id or "")
+    assert world.ledger.read(read_alarms).caps == {consent.id: consent.cap}
     assert len(world.notices(NoticeKind.STOP_FAILED)) == 1
 
 

@@ -7,8 +7,10 @@ import shlex
 
 from spawner.cli_parser import build_parser
 from spawner.desk.admin.metrics import PoolCollector
+from spawner.desk.admin.platform_metrics import PlatformCollector, Space
 from spawner.desk.paid.alarms import AlarmSnapshot
 from spawner.desk.paid.metrics import PaidCollector
+from spawner.desk.status import Status
 from spawner.pool.build import utc_now
 from tests.stack import PROJECT
 from tests.unit.make import SimulatedBackend
@@ -21,6 +23,15 @@ def test_every_metric_is_in_the_table_and_no_other() -> None:
     table = PAGE.split("| metric | labels | |")[1].split("\n\n")[0]
     named = set(re.findall(r"`(freepool_\w+)`", table))
     assert named == {family.name for family in PoolCollector(EMPTY, CATALOG, SimulatedBackend()).collect()}
+
+
+def test_every_metric_of_the_platform_is_in_its_table() -> None:
+    table = PAGE.split("| platform metric | labels | |")[1].split("\n\n")[0]
+    status = Status({"hub": True, "proxy": True, "database": True}, utc_now(), 0.001)
+    assert set(re.findall(r"`(freepool_\w+)`", table)) == {
+        *(family.name for family in PlatformCollector(status, Space(1, 2)).collect()),
+        "freepool_catalog_refused",
+    }
 
 
 def test_the_commands_are_valid() -> None:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from spawner.desk.admin.allowance_metrics import AllowanceCollector
 from spawner.desk.admin.metrics import PoolCollector, Scrape, generate_latest
-from spawner.ledger import EndReason, InstanceState, StartStep, TicketState
+from spawner.ledger import EndReason, Instance, InstanceState, SlotState, StartStep, TicketState
 from spawner.ledger.pool.admin_settings import AdminSetting
 from spawner.ledger.time.allowance_use import ClassTotals
 from spawner.pool.admin.settings import DRAIN, PAUSE, AdminSettings
@@ -30,10 +30,12 @@ ALLOWANCES = AllowanceCollector({"gpu": ClassTotals(granted=36000, charged=3600,
 EMPTY = Scrape(WarmSnapshot([], [], NO_DEMAND, AdminSettings({}), []), [], set(), Day([], [], [], {}), None, NOW)
 
 
-def exported(scrape: Scrape) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def exported(
+    scrape: Scrape, backend: SimulatedBackend | None = None
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Samples by name and labels."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PoolCollector(scrape, CATALOG, SimulatedBackend()))
+    registry.register(PoolCollector(scrape, CATALOG, backend or SimulatedBackend()))
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())
@@ -91,6 +93,35 @@ def test_starts_and_waits_are_separate_metrics() -> None:
     assert value(scrape, "freepool_wait_seconds_sum", flavor="small") == 100
     assert value(scrape, "freepool_wait_seconds_count", flavor="small") == 1
     assert value(scrape, "freepool_foretold_last_day", flavor="small", wait="within") == 1
+
+
+def test_a_shortage_says_of_what() -> None:
+    crowded = [make.slot("l", SlotState.CLAIMED, holder_id="l", flavor="large")]
+    scrape = replace(full_scrape(), warm=replace(EMPTY.warm, slots=crowded), no_room={"large": "exceeded quota: pool"})
+    for memory, is_short in ((None, 0), (make.GIB, 1), (2 * make.GIB, 0)):
+        found = exported(scrape, SimulatedBackend(memory))
+        assert found["freepool_shortage", frozenset({"flavor": "small", "of": "memory"}.items())] == is_short
+        assert found["freepool_shortage", frozenset({"flavor": "large", "of": "quota"}.items())] == 1
+        assert found["freepool_shortage", frozenset({"flavor": "small", "of": "quota"}.items())] == 0
+
+
+def test_recent_starts_are_those_of_the_last_15_minutes() -> None:
+    def instance(number: int, **changes: Any) -> Instance:
+        return make.instance(f"{number}", **changes)
+
+    old, new = NOW - timedelta(minutes=15, seconds=1), NOW - timedelta(minutes=15)
+    failed, stopped = EndReason.START_FAILED, EndReason.CANCELLED
+    ended = [
+        instance(1, ended_at=old, reason=failed),
+        instance(2, ended_at=new, reason=failed),
+        instance(3, ended_at=NOW, reason=stopped),
+        instance(4, ended_at=NOW, reason=EndReason.CRASHED, usable_at=old),
+        instance(5, ended_at=NOW, reason=EndReason.NO_IMAGE, flavor="large"),
+    ]
+    scrape = replace(EMPTY, day=Day([], [instance(6, usable_at=old), instance(7, usable_at=new)], ended, {}))
+    assert value(scrape, "freepool_recent_starts", flavor="small", outcome="failed") == 1
+    assert value(scrape, "freepool_recent_starts", flavor="large", outcome="failed") == 1
+    assert value(scrape, "freepool_recent_starts", flavor="small", outcome="usable") == 1
 
 
 def test_no_metric_contains_a_user_name() -> None:

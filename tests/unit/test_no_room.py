@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spawner.pool.queue.no_room import an_end_helps
+from spawner.pool.queue.no_room import Lack, an_end_helps, lack_of
 
 QUOTA = 'pods "freepool-1" is forbidden: exceeded quota: freepool, requested: pods=1,requests.cpu=250m, used: '
 
@@ -27,3 +27,17 @@ QUOTA = 'pods "freepool-1" is forbidden: exceeded quota: freepool, requested: po
 )
 def test_whether_an_end_helps(message: str, helps: bool) -> None:
     assert an_end_helps(message) is helps
+
+
+@pytest.mark.parametrize(
+    ("message", "lack"),
+    [
+        ("0/3 nodes are available: 3 Insufficient memory.", Lack.NODES),
+        ("0/2 nodes are available: 2 node(s) had untolerated taint(s).", Lack.NODES),
+        ("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: …", Lack.CORDONED),
+        (QUOTA + "pods=28, limited: pods=28", Lack.QUOTA),
+        ("", Lack.NODES),
+    ],
+)
+def test_what_the_cluster_lacked(message: str, lack: Lack) -> None:
+    assert lack_of(message) is lack

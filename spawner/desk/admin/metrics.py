@@ -7,24 +7,28 @@ the last 24 hours at the time of the scrape. Their help texts say so; they are s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Limits
+from spawner.catalog import Catalog, Flavor, Limits
 from spawner.desk.admin.activity import Activities, read_activities
 from spawner.ledger import Instance, TicketState, leases
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.pool.rows import OCCUPYING, UNENDED
 from spawner.ledger.time.rows import Activity
 from spawner.pool.backends.base import Backend
-from spawner.pool.capacity import capacity_of
+from spawner.pool.capacity import Capacity, capacity_of
 from spawner.pool.day_reader import DayReader
+from spawner.pool.progress import FAILURES
+from spawner.pool.queue.no_room import Lack, lack_of
+from spawner.pool.shortage import shortage_of
 from spawner.pool.statistics import Day, Statistics, statistics_of
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
 from spawner.pool.warm.targets import warm_targets
@@ -33,6 +37,9 @@ START_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 WAIT_BUCKETS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
 """Seconds."""
 LAST_DAY = "Over the last 24 hours; not a counter, so without rate()."
+RECENT = timedelta(minutes=15)
+NO_ROOM_HOLDS = timedelta(minutes=10)
+"""How long a slot that found no room says that there is none: the pool tries again after 5 minutes at the latest."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Scrape:
     lease_ends_at: datetime | None
     now: datetime
     activities: Activities = field(default_factory=Counter)
+    no_room: Mapping[str, str] = field(default_factory=dict)
+    """By flavor: what the backend said when the last slot of the last minutes found no room."""
 
 
 def read_scrape(connection: Connection, *, limits: Limits, now: datetime, days: DayReader) -> Scrape:
@@ -56,6 +65,7 @@ def read_scrape(connection: Connection, *, limits: Limits, now: datetime, days: 
         unended=unended,
         activities=read_activities(connection, unended),
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
+        no_room=slots.no_room_messages(connection, since=now - NO_ROOM_HOLDS),
         day=days.read(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         now=now,
@@ -89,6 +99,7 @@ class PoolCollector(Collector):
         yield from self._queue()
         yield from self._room()
         yield from self._settings()
+        yield from self._recent()
         yield from self._day()
 
     def _rows(self) -> Iterator[Metric]:
@@ -155,6 +166,24 @@ class PoolCollector(Collector):
             ("flavor",),
             (((flavor,), capacity.available) for flavor, capacity in capacities.items()),
         )
+        lacks = {flavor.id: self._lack(flavor, capacities[flavor.id]) for flavor in self.catalog.flavors}
+        yield _gauge(
+            "freepool_shortage",
+            "1 where no more instances can start for lack of this, below the flavor's limit.",
+            ("flavor", "of"),
+            (((flavor, lack.value), lacks[flavor] is lack) for flavor in lacks for lack in Lack),
+        )
+
+    def _lack(self, flavor: Flavor, capacity: Capacity) -> Lack | None:
+        message = self.scrape.no_room.get(flavor.id)
+        if message is not None:
+            return lack_of(message)
+        if capacity.available:
+            return None
+        shortage = shortage_of(
+            self.catalog, self.backend, flavor, self.scrape.warm.slots, without_room=self.scrape.without_room
+        )
+        return Lack.MEMORY if shortage is not None and shortage.is_memory else None
 
     def _settings(self) -> Iterator[Metric]:
         snapshot, now = self.scrape.warm, self.scrape.now
@@ -190,6 +219,19 @@ class PoolCollector(Collector):
             "Remaining time of the steward's lease, which it renews about every second; 0 or less: no steward runs.",
             (),
             [((), left)],
+        )
+
+    def _recent(self) -> Iterator[Metric]:
+        since, day = self.scrape.now - RECENT, self.scrape.day
+        ended = takewhile(lambda one: one.ended_at is not None and one.ended_at >= since, reversed(day.ended))
+        failed = Counter(one.flavor for one in ended if one.usable_at is None and one.reason in FAILURES)
+        started = takewhile(lambda one: one.usable_at is not None and one.usable_at >= since, reversed(day.started))
+        counts = {"usable": Counter(one.flavor for one in started), "failed": failed}
+        yield _gauge(
+            "freepool_recent_starts",
+            "Starts whose notebook became usable or failed in the last 15 minutes; not a counter, so without rate().",
+            ("flavor", "outcome"),
+            (((flavor, outcome), count[flavor]) for flavor in self.flavors for outcome, count in counts.items()),
         )
 
     def _day(self) -> Iterator[Metric]:

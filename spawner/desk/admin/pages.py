@@ -1,4 +1,4 @@
-"""The administrator's page and API, and the metrics."""
+"""The administrator's page and API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from spawner.desk.admin.commands import AdminCommand, parse_command
@@ -24,7 +23,6 @@ log = logging.getLogger("freepool.desk")
 PAUSE_SECONDS = 2.0
 """Minimum interval between two states of one open page. A busy pool changes many times a second, and each state of
 this page is computed from the rows of a whole day."""
-METRICS_SCOPE = "read:metrics"
 
 
 def is_admin(hub_auth: Any, user: dict[str, Any]) -> bool:
@@ -128,29 +126,3 @@ class AdminCommandHandler(AdminHandler, JsonHandler):
         await self.desk.ledger.awrite(self.command.apply, self.desk.catalog, request, now=utc_now(), by=self.user_name)
         log.info("administrator %s: %s %s", self.user_name, self.path, request.model_dump_json())
         self.answer(await self.admin_state())
-
-
-class MetricsHandler(Handler):
-    """GET /metrics, for administrators, and for tokens with JupyterHub's scope for metrics"""
-
-    wants_json = True  # its errors are JSON
-    serves_unaccepted = True  # a change of the terms must not blind the monitoring
-
-    async def identify(self) -> Any:
-        """JupyterHub's model of the user, or of a service."""
-        user = await self.hub_auth.get_user(self, sync=False)
-        self.needs_person = (user or {}).get("kind", "user") == "user"  # who may be banned
-        return self.check_hub_user(user) if user else None
-
-    async def get(self) -> None:
-        """Read the metrics from the ledger, in a thread."""
-        assert self.current_user is not None  # `prepare` checked it
-        user = self.current_user
-        if METRICS_SCOPE not in user["scopes"] and not is_admin(self.hub_auth, user):
-            raise NotAllowed(
-                "This token cannot read metrics.",
-                next_step="Give it a role with the scopes read:metrics and access:services!service=desk.",
-            )
-        parts = [await self.desk.ledger.aread(exposition, now=utc_now()) for exposition in self.desk.expositions]
-        self.set_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.finish(b"".join(parts))

@@ -1,4 +1,4 @@
-"""The URLs of the administrator's page and API, and of the metrics."""
+"""The URLs of the administrator's page and API."""
 
 from __future__ import annotations
 
@@ -113,7 +113,6 @@ ROUTES: tuple[Route, ...] = (
         )
         for path, command in COMMANDS.items()
     ),
-    Route("metrics", pages.MetricsHandler),
     *guard.ROUTES,
     *notebooks.ROUTES,
     *announcement.ROUTES,

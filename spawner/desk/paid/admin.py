@@ -35,7 +35,7 @@ class PaidAdminHandler(AdminHandler, PaidHandler):
         now = self.paid.now()
         snapshot = await self.read(read_alarms)
         alarm_texts: dict[str, list[str]] = {}
-        for alarm in alarms(snapshot.alive, now, reaches=self.paid.reaches):
+        for alarm in alarms(snapshot.alive, now, reaches=self.paid.reaches, caps=snapshot.caps):
             alarm_texts.setdefault(alarm.order.id, []).append(self.say(KINDS[alarm.kind]))
         paused = snapshot.paused
         return PaidAdminView(

@@ -42,7 +42,8 @@ class PaidCollector(Collector):
         yield _by_state(
             "freepool_paid_consents", "Consents that users were asked for.", ConsentState, snapshot.consents
         )
-        counts = Counter(alarm.kind for alarm in alarms(snapshot.alive, self.now, reaches=self.reaches))
+        found = alarms(snapshot.alive, self.now, reaches=self.reaches, caps=snapshot.caps)
+        counts = Counter(alarm.kind for alarm in found)
         family = GaugeMetricFamily(
             "freepool_paid_alarms", "Instances that an administrator must look at, by kind of problem.", labels=["kind"]
         )
@@ -54,6 +55,11 @@ class PaidCollector(Collector):
             "freepool_paid_lease_seconds",
             "Remaining time of the reconciler's lease; 0 or less: no reconciler runs.",
             value=left,
+        )
+        yield GaugeMetricFamily(
+            "freepool_paid_unseen_seconds",
+            "Age of the oldest observation of an instance that may be billed; 0: there is none.",
+            value=snapshot.unseen_seconds(self.now),
         )
         yield GaugeMetricFamily(
             "freepool_paid_paused",
