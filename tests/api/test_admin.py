@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from spawner.pool.build import utc_now
+from tests.alerts.programs import promtool
 from tests.api.conftest import Caller
 from tests.api.test_requests import error_of
 from tests.stack import Stack, eventually
@@ -198,6 +199,7 @@ def test_the_platforms_own_token_reads_metrics_and_nothing_else(shared_stack: St
     token = shared_stack.settings.secret("metrics")
     answer = shared_stack.desk("GET", "metrics", token=token)
     assert {"freepool_slots", "freepool_state_free_bytes"} <= metrics(answer)
+    promtool("check", "metrics", given=answer.text)
     for part in ("hub", "proxy", "database"):
         assert f'freepool_part_up{{part="{part}"}} 1.0' in answer.text
     assert error_of(shared_stack.desk("GET", "api/admin", token=token), 403)["code"] == "signed_out"

@@ -1,0 +1,1 @@
+"""The alerts, by Prometheus itself."""
