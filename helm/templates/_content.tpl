@@ -196,7 +196,7 @@ They are kept in .Release while one rendering lasts, because the pods' checksums
 {{- if .Values.existingSecret -}}
 {{- $data = $there -}}
 {{- else -}}
-{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" "crypt-keys" "people" "channels" -}}
+{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" "crypt-keys" "people" "channels" "metrics" -}}
 {{- if include "freepool.embeddedDatabase" . }}{{ $names = append $names "postgres-password" }}{{ end -}}
 {{- range $names -}}
 {{- $_ := set $data . (get $there . | default (randBytes 32 | b64dec | printf "%x" | b64enc)) -}}

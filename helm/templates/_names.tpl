@@ -127,6 +127,11 @@ desk's. As spawner/origins.py chooses it. Another chart's hub has to be told by 
 {{- end -}}
 {{- end }}
 
+{{/* Whether a Prometheus in the cluster reads the desk's metrics, with the token for them. */}}
+{{- define "freepool.isScraped" -}}
+{{- if or .Values.monitoring.namespaces .Values.monitoring.serviceMonitor.enabled }}yes{{ end -}}
+{{- end }}
+
 {{/* Whether the chart brings PostgreSQL. */}}
 {{- define "freepool.embeddedDatabase" -}}
 {{- if and .Values.database.embedded.enabled (not .Values.database.url) }}yes{{ end -}}

@@ -132,8 +132,8 @@ def test_secrets_are_in_secrets_only(values: Values) -> None:
     secrets = of_kind(manifests, "Secret")
     values_in_secrets = [value for secret in secrets for value in decoded(secret).values()]
     secret_values = {value for value in values_in_secrets if re.fullmatch("[0-9a-f]{64}", value)}
-    assert len(secret_values) == 9 + (values == {}), (
-        "slots, link, proxy, desk, steward, cookies, crypt-keys, people, channels, the database's"
+    assert len(secret_values) == 10 + (values == {}), (
+        "slots, link, proxy, desk, steward, cookies, crypt-keys, people, channels, metrics, the database's"
     )
     secret_values |= {"secret-of-oauth", "secret-of-extra", "secret-of-db", "secret-of-webhook"}
     for manifest in manifests:
