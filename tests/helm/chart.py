@@ -78,7 +78,10 @@ APART: Values = {
 VALUE_SETS: dict[str, Values] = {
     "default": {},
     "kept files": KEEP,
-    "external database": {"database": {"url": "postgresql+psycopg://freepool:word@db.example.org:5432/freepool"}},
+    "external database": {
+        "database": {"url": "postgresql+psycopg://freepool:word@db.example.org:5432/freepool"},
+        "backup": {"enabled": True, "existingClaim": "dumps", "image": "registry.example.org/postgres:17"},
+    },
     "ingress": {
         "ingress": {
             "enabled": True,
@@ -135,6 +138,7 @@ VALUE_SETS: dict[str, Values] = {
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
         },
         "steward": {"replicas": 2, "nodeSelector": {"disk": "fast"}},
+        "backup": {"enabled": True, "existingClaim": "dumps", "timeZone": "Asia/Shanghai", "podLabels": {"a": "b"}},
         "paid": PAID,
         "proxy": {
             "service": {
@@ -209,8 +213,9 @@ def manifest_of(manifests: list[Manifest], kind: str, name: str) -> Manifest:
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
     """Labels and spec of each of the chart's pods, with its component."""
-    for manifest in of_kind(manifests, "Deployment", "DaemonSet", "Pod", "Job"):
-        pod = manifest if manifest["kind"] == "Pod" else manifest["spec"]["template"]
+    for manifest in of_kind(manifests, "Deployment", "DaemonSet", "Pod", "Job", "CronJob"):
+        spec = manifest["spec"]
+        pod = manifest if manifest["kind"] == "Pod" else spec.get("jobTemplate", manifest)["spec"]["template"]
         yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod
 
 

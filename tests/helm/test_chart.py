@@ -203,6 +203,8 @@ def test_the_catalog_is_the_projects() -> None:
         ({"hub": {"config": ["no"]}}, "/hub/config"),
         ({"database": {"url": "mysql://somewhere"}}, "/database/url"),
         ({"network": {"internet": {"refusePorts": [99999]}}}, "refusePorts/0"),
+        ({"backup": {"schedule": "daily"}}, "/backup/schedule"),
+        ({"backup": {"keep": 0}}, "/backup/keep"),
         ({"catalog": {"limit": {}}}, "limit"),
         ({"catalog": {"limits": {"instances": 1}}}, "instances"),
     ],
@@ -217,6 +219,7 @@ def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
     [
         ({"database": {"embedded": {"enabled": False}}}, "No database"),
         ({"existingSecret": "mine", "database": {"url": "postgresql+psycopg://db/x"}}, "exclude each other"),
+        ({"backup": {"enabled": True}}, r"name the claim for the dumps in backup\.existingClaim"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is not a valid size"),
     ],
 )

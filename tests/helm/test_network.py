@@ -143,6 +143,14 @@ def test_the_platform_talks_to_itself_only(port: int, target: str, friends: set[
         assert not passes(DEFAULT, stranger, platform(target), port)
 
 
+def test_the_pod_that_makes_a_dump_reaches_the_trial_database_and_nothing_reaches_it() -> None:
+    own = policies({"backup": {"enabled": True, "existingClaim": "dumps"}})
+    assert passes(own, platform("backup"), platform("postgres"), DATABASE)
+    assert not passes(DEFAULT, platform("backup"), platform("postgres"), DATABASE)
+    assert not passes(own, platform("hub"), platform("backup"), DATABASE)
+    assert not passes(own, platform("backup"), INSTANCE, NOTEBOOK)
+
+
 def test_any_source_reaches_the_proxys_public_port() -> None:
     for who in (BROWSER, STRANGER, INSTANCE, platform("test")):
         assert passes(DEFAULT, who, platform("proxy"), PUBLIC)

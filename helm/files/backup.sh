@@ -1,0 +1,26 @@
+# shellcheck shell=sh
+# What the CronJob freepool-backup runs: a dump of the database into /backup, of which the newest $KEEP stay.
+set -eu
+umask 077
+fail() { echo "backup: $1" >&2; exit 1; }
+url=$(sed 's/^postgresql+[a-z0-9_]*:/postgresql:/' /srv/secrets/ledger-url)
+folder=/backup
+# NetworkPolicies let a new pod out some seconds after its start, and the database may be starting, too.
+patience=${PATIENCE:-60}
+until pg_isready --quiet --dbname="$url" --timeout=5; do
+  patience=$((patience - 1))
+  [ "$patience" -gt 0 ] || fail "the database does not answer"
+  sleep 1
+done
+find "$folder" -maxdepth 1 -name '.new-*' -mtime +0 -delete # of a dump that was cut off
+new=$folder/.new-$(hostname)-$$
+trap 'rm -f "$new"' EXIT
+pg_dump --format=custom --no-owner --no-privileges --file="$new" "$url"
+pg_restore --file=/dev/null "$new" # reads all of it
+name=freepool-$(date -u +%Y%m%dT%H%M%SZ).dump
+mv "$new" "$folder/$name"
+echo "$name: $(wc -c <"$folder/$name") bytes"
+find "$folder" -maxdepth 1 -name 'freepool-*.dump' | sort -r | tail -n "+$((KEEP + 1))" | while read -r old; do
+  rm -f "$old"
+  echo "${old##*/}: removed, the newest $KEEP stay"
+done

@@ -1,0 +1,41 @@
+# shellcheck shell=sh
+# What a Job made from the CronJob freepool-restore runs: the database becomes what the dump $BACKUP holds (default: the
+# newest), in one transaction. If anything fails, nothing has changed.
+set -eu
+fail() { echo "restore: $1" >&2; exit 1; }
+url=$(sed 's/^postgresql+[a-z0-9_]*:/postgresql:/' /srv/secrets/ledger-url)
+folder=/backup
+name=${BACKUP:-$(find "$folder" -maxdepth 1 -name 'freepool-*.dump' | sort | tail -n 1)}
+file=$folder/${name##*/}
+[ -n "$name" ] || fail "there is no dump in the claim: create one from cronjob/freepool-backup, or name another claim"
+[ -s "$file" ] || fail "${name##*/} is not in the claim. It has: $(find "$folder" -maxdepth 1 -name 'freepool-*.dump' | sort | sed 's|.*/||' | tr '\n' ' ')"
+# NetworkPolicies let a new pod out some seconds after its start, and the database may be starting, too.
+patience=${PATIENCE:-60}
+until pg_isready --quiet --dbname="$url" --timeout=5; do
+  patience=$((patience - 1))
+  [ "$patience" -gt 0 ] || fail "the database does not answer"
+  sleep 1
+done
+users=$(psql --no-psqlrc -qAt "$url" -c "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+  AND usename = current_user AND backend_type = 'client backend' AND pid <> pg_backend_pid()")
+[ "$users" = 0 ] || fail "$users connections use the database: scale hub, desk and steward to 0 first, and wait until their pods are gone"
+pg_restore --file=/dev/null "$file" || fail "${file##*/} is damaged: choose another one with BACKUP"
+{
+  cat <<'SQL'
+DO $$ DECLARE one record; BEGIN
+  FOR one IN SELECT nspname FROM pg_namespace WHERE nspname NOT IN ('public', 'information_schema')
+      AND nspname NOT LIKE 'pg\_%' AND pg_get_userbyid(nspowner) = current_user LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', one.nspname);
+  END LOOP;
+  FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+    EXECUTE format('DROP TABLE public.%I CASCADE', one.tablename);
+  END LOOP;
+  FOR one IN SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e' LOOP
+    EXECUTE format('DROP TYPE public.%I CASCADE', one.typname);
+  END LOOP;
+END $$;
+SQL
+  pg_restore --no-owner --no-privileges --file=- "$file"
+} | psql --no-psqlrc --quiet --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null "$url"
+psql --no-psqlrc --quiet "$url" -c ANALYZE
+echo "${file##*/} is restored. Scale hub, desk and steward up again."
