@@ -159,7 +159,12 @@ has a default storage class. Without one a claim would wait for ever, and with i
 */}}
 {{- define "freepool.persistent" -}}
 {{- $wanted := .Values.database.embedded.persistence.enabled -}}
-{{- if kindIs "bool" $wanted -}}
+{{- if .Values.database.embedded.persistence.existingClaim -}}
+{{- if and (kindIs "bool" $wanted) (not $wanted) -}}
+{{- fail "database.embedded.persistence: existingClaim names a volume, and enabled is false: remove one of them." -}}
+{{- end -}}
+yes
+{{- else if kindIs "bool" $wanted -}}
 {{- if $wanted }}yes{{ end -}}
 {{- else if not (lookup "v1" "Namespace" "" "kube-system") -}}
 yes

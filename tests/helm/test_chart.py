@@ -219,6 +219,10 @@ def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
     [
         ({"database": {"embedded": {"enabled": False}}}, "No database"),
         ({"existingSecret": "mine", "database": {"url": "postgresql+psycopg://db/x"}}, "exclude each other"),
+        (
+            {"database": {"embedded": {"persistence": {"enabled": False, "existingClaim": "mine"}}}},
+            "existingClaim names a volume, and enabled is false",
+        ),
         ({"backup": {"enabled": True}}, r"name the claim for the dumps in backup\.existingClaim"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is not a valid size"),
     ],

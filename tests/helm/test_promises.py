@@ -11,6 +11,7 @@ from spawner.pool.backends.kubernetes.manifest import OLD_ASSIGNED_LABEL, OURS, 
 from tests.helm.chart import (
     APART,
     KEEP,
+    MODELS,
     NAMESPACE,
     PAID,
     POOL,
@@ -232,6 +233,24 @@ def test_an_uninstall_keeps_the_trial_database_and_its_secret() -> None:
         if (manifest["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") == "keep"
     }
     assert kept == {("Secret", "freepool"), ("PersistentVolumeClaim", "freepool-postgres")}
+
+
+def test_a_claim_of_the_administrators_own_takes_the_place_of_each_claim_of_the_chart() -> None:
+    values = {
+        "database": {"embedded": {"persistence": {"existingClaim": "my-database"}}},
+        "models": MODELS["models"] | {"existingClaim": "my-models"},
+        "catalog": MODELS["catalog"],
+        "backup": {"enabled": True, "existingClaim": "my-dumps"},
+    }
+    manifests = render(values)
+    assert of_kind(manifests, "PersistentVolumeClaim") == []
+    mounted = {
+        (component, volume["persistentVolumeClaim"]["claimName"])
+        for component, pod in pods(manifests)
+        for volume in pod["spec"].get("volumes", [])
+        if "persistentVolumeClaim" in volume
+    }
+    assert mounted == {("postgres", "my-database"), ("models", "my-models"), ("backup", "my-dumps")}
 
 
 def test_with_another_database_the_trial_database_is_not_installed() -> None:
