@@ -1,8 +1,16 @@
 {{/* What the platform's own pods have in common. All of them satisfy Pod Security "restricted". */}}
 
+{{/*
+(list $.Values.hub "extraEnv") → more entries of a list of a pod: extraContainers, extraInitContainers, extraVolumes,
+extraVolumeMounts or extraEnv of any component.
+*/}}
+{{- define "freepool.more" -}}
+{{- with get (index . 0) (index . 1) }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
 {{/* (list $ "hub" $.Values.hub) → the top of a pod's spec */}}
 {{- define "freepool.podSpec" -}}
-{{- $root := index . 0 }}{{ $component := index . 1 }}{{ $own := index . 2 }}{{ $all := $root.Values.platform -}}
+{{- $root := index . 0 }}{{ $component := index . 1 }}{{ $own := index . 2 -}}
 {{- if has $component (list "hub" "steward") }}
 serviceAccountName: {{ include "freepool.serviceAccount" $root }}
 automountServiceAccountToken: true
@@ -22,6 +30,12 @@ securityContext:
   # Only once: with every mount it would let the group write, and PostgreSQL refuses such a folder.
   fsGroupChangePolicy: OnRootMismatch
   {{- end }}
+{{- include "freepool.placement" (append . $root.Values.platform) }}
+{{- end }}
+
+{{/* (list $ "hub" $.Values.hub $.Values.platform) → the nodes that a pod goes to; the last one has the defaults */}}
+{{- define "freepool.placement" -}}
+{{- $root := index . 0 }}{{ $component := index . 1 }}{{ $own := index . 2 }}{{ $all := index . 3 -}}
 {{- with $own.nodeSelector | default $all.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -167,14 +181,21 @@ cookies desk ledger-url link people proxy slots steward
       {{- end }}
 {{- end }}
 
-{{/* Migrates the ledger if needed; waits for a database that is starting. */}}
-{{- define "freepool.migrate" -}}
+{{/*
+(list $ $.Values.hub) → a pod's init containers: what values add, such as a proxy to the database, and one that migrates
+the ledger if needed and waits for a database that is starting.
+*/}}
+{{- define "freepool.initContainers" -}}
+{{- $own := index . 1 -}}
+{{- include "freepool.more" (list $own "extraInitContainers") }}
+{{- with index . 0 }}
 - name: migrate
   image: {{ include "freepool.image" (list . "hub") }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   args: [freepool, migrate, --wait, "300"]
   env:
     {{- include "freepool.environment" . | nindent 4 }}
+    {{- include "freepool.more" (list $own "extraEnv") | nindent 4 }}
   resources:
     requests: {cpu: 20m, memory: 64Mi}
     limits: {cpu: "1", memory: 256Mi}
@@ -182,6 +203,8 @@ cookies desk ledger-url link people proxy slots steward
     {{- include "freepool.containerSecurity" . | nindent 4 }}
   volumeMounts:
     {{- include "freepool.mounts" . | nindent 4 }}
+    {{- include "freepool.more" (list $own "extraVolumeMounts") | nindent 4 }}
+{{- end }}
 {{- end }}
 
 {{/* Options of hub_config/proxy/front.js, as JSON. Its routes outlive it in the pod's own folder. */}}

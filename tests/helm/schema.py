@@ -1,6 +1,7 @@
-"""The parts `catalog` and `people` of the chart's values.schema.json are those of the models themselves.
+"""Parts of the chart's values.schema.json that follow from something else.
 
-`python -m tests.helm.schema` writes it there after a change of the model; a test fails where that was forgotten.
+`catalog` and `people` are those of the models themselves, and each component takes the same fields of a pod.
+`python -m tests.helm.schema` writes them there after a change; a test fails where that was forgotten.
 """
 
 from __future__ import annotations
@@ -29,6 +30,60 @@ def people_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     return whole, definitions
 
 
+COMPONENTS = (
+    "hub", "desk", "steward", "proxy", "database.embedded", "backup", "check", "imagePuller", "models.pull",
+)  # fmt: skip
+"""Paths of the values whose pods take the fields of `pod_fields`."""
+
+
+def pod_fields() -> dict[str, Any]:
+    """What the values of each component may say about its pods."""
+
+    def objects(description: str, *required: str) -> dict[str, Any]:
+        items = {"type": "object", "required": list(required)} if required else {"type": "object"}
+        return {"type": "array", "description": description, "items": items}
+
+    def words(description: str, *types: str) -> dict[str, Any]:
+        allowed = list(types) if len(types) > 1 else "string"
+        return {"type": "object", "description": description, "additionalProperties": {"type": allowed}}
+
+    return {
+        "extraEnv": objects("More environment variables of its container, as Kubernetes has them.", "name"),
+        "extraVolumes": objects("More volumes of the pod.", "name"),
+        "extraVolumeMounts": objects("Where its container sees them.", "name", "mountPath"),
+        "extraContainers": objects(
+            "More containers of the pod, after its own. They meet Pod Security as you write them.", "name", "image"
+        ),
+        "extraInitContainers": objects(
+            "More init containers, before its own. One with restartPolicy: Always runs beside the others.",
+            "name", "image",
+        ),
+        "resources": {
+            "type": "object",
+            "description": "Requests and limits of the container.",
+            "additionalProperties": False,
+            "properties": {
+                "requests": words("What is set aside.", "string", "number"),
+                "limits": words("The most it may use.", "string", "number"),
+            },
+        },
+        "nodeSelector": words("Labels that a node must carry."),
+        "tolerations": objects("Taints that are tolerated."),
+        "affinity": {"type": "object", "description": "A pod's affinity, as Kubernetes has it."},
+        "topologySpreadConstraints": objects("How pods spread, as Kubernetes has it."),
+        "podLabels": words("More labels of the pods."),
+        "podAnnotations": words("More annotations of the pods."),
+    }  # fmt: skip
+
+
+def part_of(schema: dict[str, Any], path: str) -> dict[str, Any]:
+    """The properties of the values at a path."""
+    for name in path.split("."):
+        schema = schema["properties"][name]
+    properties: dict[str, Any] = schema["properties"]
+    return properties
+
+
 def _plain(part: Any) -> Any:
     """Without the titles and defaults that pydantic adds, and in the form that older validators accept."""
     if isinstance(part, list):
@@ -42,10 +97,12 @@ def _plain(part: Any) -> Any:
 
 
 def main() -> None:
-    """Write both parts."""
+    """Write the parts."""
     schema = json.loads(FILE.read_text())
     schema["properties"]["catalog"], schema["$defs"] = catalog_schema()
     schema["properties"]["people"], _ = people_schema()
+    for path in COMPONENTS:
+        part_of(schema, path).update(pod_fields())
     FILE.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -32,7 +32,7 @@ from tests.helm.chart import (
     render,
     settings_of,
 )
-from tests.helm.schema import FILE, catalog_schema, people_schema
+from tests.helm.schema import COMPONENTS, FILE, catalog_schema, part_of, people_schema, pod_fields
 from tests.stack import PROJECT
 
 EVERY = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
@@ -205,6 +205,8 @@ def test_the_catalog_is_the_projects() -> None:
         ({"network": {"internet": {"refusePorts": [99999]}}}, "refusePorts/0"),
         ({"backup": {"schedule": "daily"}}, "/backup/schedule"),
         ({"backup": {"keep": 0}}, "/backup/keep"),
+        ({"desk": {"extraContainers": [{"name": "logs"}]}}, "/desk/extraContainers/0.*image"),
+        ({"proxy": {"extraVolumeMounts": [{"name": "more"}]}}, "/proxy/extraVolumeMounts/0.*mountPath"),
         ({"catalog": {"limit": {}}}, "limit"),
         ({"catalog": {"limits": {"instances": 1}}}, "instances"),
     ],
@@ -251,6 +253,12 @@ def test_the_schema_of_the_catalog_is_the_catalogs_own() -> None:
     schema = json.loads(FILE.read_text())
     assert (schema["properties"]["catalog"], schema["$defs"]) == catalog_schema(), "run python -m tests.helm.schema"
     assert schema["properties"]["people"] == people_schema()[0], "run python -m tests.helm.schema"
+
+
+@pytest.mark.parametrize("path", COMPONENTS)
+def test_each_component_takes_the_same_fields_of_a_pod(path: str) -> None:
+    found = part_of(json.loads(FILE.read_text()), path)
+    assert {name: found.get(name) for name in pod_fields()} == pod_fields(), "run python -m tests.helm.schema"
 
 
 def test_classes_and_invitations_reach_the_settings_and_mistakes_are_refused() -> None:
