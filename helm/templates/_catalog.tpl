@@ -1,4 +1,58 @@
 {{/*
+JSON: the catalog with the changes of `catalogOverrides`, which name entries of its lists by their ids. It is made once and
+kept in .Release while one rendering lasts.
+*/}}
+{{- define "freepool.mergedCatalog" -}}
+{{- if not (hasKey .Release "freepoolCatalog") -}}
+{{- $catalog := deepCopy .Values.catalog -}}
+{{- range $kind, $changes := .Values.catalogOverrides -}}
+{{- $holder := $catalog -}}
+{{- if eq $kind "classes" -}}
+{{- if not $catalog.allowances }}{{ $_ := set $catalog "allowances" dict }}{{ end -}}
+{{- $holder = $catalog.allowances -}}
+{{- end -}}
+{{- range $id, $change := $changes -}}
+{{- $entries := list -}}
+{{- $ids := list -}}
+{{- range get $holder $kind | default list -}}
+{{- $ids = append $ids .id -}}
+{{- if ne .id $id -}}
+{{- $entries = append $entries . -}}
+{{- else if not (kindIs "invalid" $change) -}}
+{{- include "freepool.override" (list . $change) -}}
+{{- $entries = append $entries . -}}
+{{- end -}}
+{{- end -}}
+{{- if not (has $id $ids) -}}
+{{- $first := ternary "repository" "title" (eq $kind "models") -}}
+{{- if or (kindIs "invalid" $change) (not (hasKey $change $first)) -}}
+{{- fail (printf "catalogOverrides.%s.%s: the catalog has no such id. It has: %s. A new entry needs all of its fields, %s among them." $kind $id (join ", " $ids) $first) -}}
+{{- end -}}
+{{- $entries = append $entries (merge (dict "id" $id) $change) -}}
+{{- end -}}
+{{- $_ := set $holder $kind $entries -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .Release "freepoolCatalog" ($catalog | toJson) -}}
+{{- end -}}
+{{- .Release.freepoolCatalog -}}
+{{- end }}
+
+{{/* (list $entry $change): changes the entry: mappings are merged, a null removes, all else is replaced */}}
+{{- define "freepool.override" -}}
+{{- $entry := index . 0 -}}
+{{- range $field, $value := index . 1 -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $entry $field -}}
+{{- else if and (kindIs "map" $value) (kindIs "map" (get $entry $field)) -}}
+{{- include "freepool.override" (list (get $entry $field) $value) -}}
+{{- else -}}
+{{- $_ := set $entry $field $value -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/*
 What the pool's namespace must admit, computed from the catalog. The numbers of one pod are those of the pod manifest
 (spawner/pool/backends/kubernetes): a test compares the two.
 */}}
@@ -53,7 +107,7 @@ What the pool's namespace must admit, computed from the catalog. The numbers of 
 {{- define "freepool.quota" -}}
 {{- $total := dict -}}
 {{- $root := . -}}
-{{- range $flavor := .Values.catalog.flavors -}}
+{{- range $flavor := (include "freepool.mergedCatalog" . | fromJson).flavors -}}
 {{- $count := include "freepool.podCount" (list $root $flavor) | int64 -}}
 {{- range $name, $amount := include "freepool.podSize" $flavor | fromJson -}}
 {{- $_ := set $total $name (add (get $total $name | default 0 | int64) (mul $count (int64 $amount))) -}}
@@ -65,7 +119,7 @@ What the pool's namespace must admit, computed from the catalog. The numbers of 
 {{/* JSON: the largest single pod of the catalog */}}
 {{- define "freepool.largest" -}}
 {{- $largest := dict -}}
-{{- range .Values.catalog.flavors -}}
+{{- range (include "freepool.mergedCatalog" . | fromJson).flavors -}}
 {{- range $name, $amount := include "freepool.podSize" . | fromJson -}}
 {{- $_ := set $largest $name (max (get $largest $name | default 0 | int64) (int64 $amount)) -}}
 {{- end -}}

@@ -166,7 +166,7 @@ hubs:
 {{- end }}
 
 {{- define "freepool.catalog" -}}
-{{- $catalog := deepCopy .Values.catalog -}}
+{{- $catalog := include "freepool.mergedCatalog" . | fromJson -}}
 {{- $root := . -}}
 {{- range $catalog.images -}}
 {{- if .reference }}{{ $_ := set . "reference" (tpl .reference $root) }}{{ end -}}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +181,19 @@ VALUE_SETS: dict[str, Values] = {
 
 
 def render(values: Values | None = None, *, namespace: str = NAMESPACE) -> list[Manifest]:
-    """Everything that an installation with these values applies, hooks included."""
+    """Everything that an installation with these values applies, hooks included.
+
+    Equal values are rendered once: the secrets, which are new with each rendering, are then equal, too.
+    """
+    return copy.deepcopy(_rendered(json.dumps(values or {}, sort_keys=True), namespace))
+
+
+@lru_cache(maxsize=64)
+def _rendered(values: str, namespace: str) -> list[Manifest]:
+    files = _chart().render(json.loads(values), name=RELEASE, namespace=namespace, is_install=True)
     return [
         manifest
-        for name, text in _chart().render(values or {}, name=RELEASE, namespace=namespace, is_install=True).items()
+        for name, text in files.items()
         if not name.endswith("NOTES.txt")
         for manifest in yaml.load_all(text, Loader=LOADER)
         if manifest

@@ -30,6 +30,29 @@ def people_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     return whole, definitions
 
 
+def overrides_schema() -> dict[str, Any]:
+    """The schema of `catalogOverrides`: entries by id, with the fields that they have in the catalog, or null."""
+    _, definitions = catalog_schema()
+    named = {
+        "flavors": "Flavor", "images": "Image", "examples": "Example", "models": "Model", "classes": "AllowanceClass",
+    }  # fmt: skip
+
+    def entries(kind: str) -> dict[str, Any]:
+        fields = [name for name in definitions[named[kind]]["properties"] if name != "id"]
+        entry = {
+            "type": ["object", "null"], "additionalProperties": False, "properties": {field: {} for field in fields},
+        }  # fmt: skip
+        where = "catalog.allowances.classes" if kind == "classes" else f"catalog.{kind}"
+        return {"type": ["object", "null"], "description": f"Changes of {where}.", "additionalProperties": entry}
+
+    return {
+        "type": "object",
+        "description": "Changes of single entries of the catalog's lists, by id. A null removes a field, or an entry.",
+        "additionalProperties": False,
+        "properties": {kind: entries(kind) for kind in named},
+    }
+
+
 COMPONENTS = (
     "hub", "desk", "steward", "proxy", "database.embedded", "backup", "check", "imagePuller", "models.pull",
 )  # fmt: skip
@@ -100,6 +123,7 @@ def main() -> None:
     """Write the parts."""
     schema = json.loads(FILE.read_text())
     schema["properties"]["catalog"], schema["$defs"] = catalog_schema()
+    schema["properties"]["catalogOverrides"] = overrides_schema()
     schema["properties"]["people"], _ = people_schema()
     for path in COMPONENTS:
         part_of(schema, path).update(pod_fields())

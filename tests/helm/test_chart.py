@@ -32,7 +32,7 @@ from tests.helm.chart import (
     render,
     settings_of,
 )
-from tests.helm.schema import COMPONENTS, FILE, catalog_schema, part_of, people_schema, pod_fields
+from tests.helm.schema import COMPONENTS, FILE, catalog_schema, overrides_schema, part_of, people_schema, pod_fields
 from tests.stack import PROJECT
 
 EVERY = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
@@ -195,6 +195,46 @@ def test_the_catalog_is_the_projects() -> None:
         assert ours[kind] == project[kind]
 
 
+def test_single_entries_of_the_catalog_are_changed_removed_and_added_by_id(tmp_path: Path) -> None:
+    overrides = {
+        "flavors": {
+            "gpu-24g": {
+                "limit": 4,
+                "allowance": None,
+                "accelerator": {"name": "NVIDIA L4"},
+                "pod": {"tolerations": [{"key": "gpu", "operator": "Exists"}]},
+            },
+            "cpu-large": None,
+            "cpu-huge": DEFAULTS["catalog"]["flavors"][1] | {"memory": "64GiB"},
+        },
+        "images": {"cpu": {"reference": '{{ include "freepool.image" (list . "mine") }}'}},
+        "examples": {"tune": None},
+        "classes": {"gpu": {"hours": 20}},
+    }
+    del overrides["flavors"]["cpu-huge"]["id"]
+    manifests = render({"catalogOverrides": overrides})
+    file = tmp_path / "catalog.yaml"
+    file.write_text(manifest_of(manifests, "ConfigMap", RELEASE)["data"]["catalog.yaml"])
+    catalog = load_catalog(file)
+    assert [flavor.id for flavor in catalog.flavors] == ["cpu-basic", "gpu-24g", "cpu-huge"]
+    gpu = catalog.flavor("gpu-24g")
+    assert (gpu.limit, gpu.allowance, gpu.cpu) == (4, None, 8)
+    assert gpu.accelerator is not None
+    assert (gpu.accelerator.name, gpu.accelerator.memory) == ("NVIDIA L4", 24 * 1024**3)
+    assert catalog.image("cpu").reference == "freepool/mine:0.1.0"
+    assert [image.id for image in catalog.images] == ["light", "cpu"]
+    assert {one["id"] for one in DEFAULTS["catalog"]["examples"]} - {one.id for one in catalog.examples} == {"tune"}
+    assert catalog.allowances.classes[0].hours == 20
+    untouched = yaml.safe_load(manifest_of(render(), "ConfigMap", RELEASE)["data"]["catalog.yaml"])
+    assert untouched["allowances"] == DEFAULTS["catalog"]["allowances"], "a rendering changes no values"
+    quota = manifest_of(manifests, "ResourceQuota", RELEASE)["spec"]["hard"]
+    assert quota["requests.nvidia.com/gpu"] == "6"
+    assert manifest_of(manifests, "LimitRange", RELEASE)["spec"]["limits"][0]["max"]["memory"] == "65536Mi"
+    puller = manifest_of(manifests, "DaemonSet", "freepool-puller")["spec"]["template"]["spec"]
+    assert puller["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert "freepool/mine:0.1.0" in [container["image"] for container in puller["initContainers"]]
+
+
 @pytest.mark.parametrize(
     ("values", "error_text"),
     [
@@ -205,6 +245,9 @@ def test_the_catalog_is_the_projects() -> None:
         ({"network": {"internet": {"refusePorts": [99999]}}}, "refusePorts/0"),
         ({"backup": {"schedule": "daily"}}, "/backup/schedule"),
         ({"backup": {"keep": 0}}, "/backup/keep"),
+        ({"catalogOverrides": {"flavor": {}}}, "flavor"),
+        ({"catalogOverrides": {"flavors": {"cpu-basic": {"limits": 4}}}}, "cpu-basic.*limits"),
+        ({"catalogOverrides": {"flavors": [{"id": "cpu-basic", "limit": 4}]}}, "/catalogOverrides/flavors"),
         ({"desk": {"extraContainers": [{"name": "logs"}]}}, "/desk/extraContainers/0.*image"),
         ({"proxy": {"extraVolumeMounts": [{"name": "more"}]}}, "/proxy/extraVolumeMounts/0.*mountPath"),
         ({"catalog": {"limit": {}}}, "limit"),
@@ -225,6 +268,8 @@ def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
             {"database": {"embedded": {"persistence": {"enabled": False, "existingClaim": "mine"}}}},
             "existingClaim names a volume, and enabled is false",
         ),
+        ({"catalogOverrides": {"flavors": {"gpu": {"limit": 4}}}}, "no such id. It has: cpu-basic, cpu-large, gpu-24g"),
+        ({"catalogOverrides": {"examples": {"poem": None}}}, r"catalogOverrides\.examples\.poem: the catalog has no such"),
         ({"backup": {"enabled": True}}, r"name the claim for the dumps in backup\.existingClaim"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is not a valid size"),
     ],
@@ -243,7 +288,7 @@ def test_the_schema_describes_every_value() -> None:
         assert part["additionalProperties"] is False, where
         for name, inner in part["properties"].items():
             assert "$ref" in inner or inner.get("description"), f"{where}.{name} has no description"
-            if "properties" in inner and name not in ("catalog", "people"):
+            if "properties" in inner and name not in ("catalog", "catalogOverrides", "people"):
                 compare(values[name], inner, f"{where}.{name}")
 
     compare(DEFAULTS, schema, "values")
@@ -253,6 +298,7 @@ def test_the_schema_of_the_catalog_is_the_catalogs_own() -> None:
     schema = json.loads(FILE.read_text())
     assert (schema["properties"]["catalog"], schema["$defs"]) == catalog_schema(), "run python -m tests.helm.schema"
     assert schema["properties"]["people"] == people_schema()[0], "run python -m tests.helm.schema"
+    assert schema["properties"]["catalogOverrides"] == overrides_schema(), "run python -m tests.helm.schema"
 
 
 @pytest.mark.parametrize("path", COMPONENTS)

@@ -68,6 +68,10 @@ def test_the_charts_defaults_have_no_mistakes(
             {"catalog": {"defaults": {"flavor": "gone"}}},
             ["defaults.flavor: 'gone' does not exist. Available: cpu"],
         ),
+        (
+            {"catalogOverrides": {"flavors": {"cpu-basic": {"reserve": "9GiB"}, "gpu-24g": {"cpu": None}}}},
+            ["reserve must not be above memory", "flavors", "cpu"],
+        ),
         ({"catalog": {"examples": [DEFAULTS["catalog"]["examples"][0] | {"image": "no"}]}}, ["'no' does not exist"]),
         ({"hub": {"config": {"JupyterHub": {"admin_acces": True}}}}, ["JupyterHub.admin_acces", "mean admin_access?"]),
         ({"hub": {"config": {"JupyterHub": {"active_server_limit": "many"}}}}, ["active_server_limit"]),
