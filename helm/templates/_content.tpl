@@ -2,7 +2,7 @@
 
 {{/* Proxies in front of the chart's own. */}}
 {{- define "freepool.trustedProxies" -}}
-{{- ternary (ternary 1 0 .Values.ingress.enabled) .Values.trustedProxies (kindIs "invalid" .Values.trustedProxies) -}}
+{{- ternary (ternary 1 0 (or .Values.ingress.enabled .Values.gateway.enabled)) .Values.trustedProxies (kindIs "invalid" .Values.trustedProxies) -}}
 {{- end }}
 
 {{- define "freepool.content.config" -}}

@@ -90,6 +90,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $public = .Values.public -}}
 {{- else if and .Values.ingress.enabled .Values.ingress.hosts -}}
 {{- $public = printf "%s://%s/" (ternary "https" "http" (not (empty .Values.ingress.tls))) (first .Values.ingress.hosts) -}}
+{{- else if and .Values.gateway.enabled .Values.gateway.hosts -}}
+{{- $public = printf "https://%s/" (first .Values.gateway.hosts) -}}
 {{- end -}}
 {{- $url := urlParse $public -}}
 {{- if or (trimAll "/" $url.path) $url.query $url.fragment -}}
@@ -130,6 +132,15 @@ desk's. As spawner/origins.py chooses it. Another chart's hub has to be told by 
 {{/* Whether a Prometheus in the cluster reads the desk's metrics, with the token for them. */}}
 {{- define "freepool.isScraped" -}}
 {{- if or .Values.monitoring.namespaces .Values.monitoring.serviceMonitor.enabled }}yes{{ end -}}
+{{- end }}
+
+{{/* (list $ hosts) → JSON: these, and the wildcard of notebooks where they have hosts of their own */}}
+{{- define "freepool.withWildcard" -}}
+{{- $hosts := index . 1 -}}
+{{- with include "freepool.subdomainHost" (index . 0) }}
+{{- $hosts = append $hosts (printf "*.%s" (urlParse .).hostname) | uniq -}}
+{{- end -}}
+{{- $hosts | toJson -}}
 {{- end }}
 
 {{/* Whether the chart brings PostgreSQL. */}}

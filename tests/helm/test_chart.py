@@ -135,6 +135,34 @@ def test_the_ingress_is_a_trusted_proxy_unless_another_number_is_set(values: Val
     assert Settings.model_validate(settings_of(render(values), RELEASE)).trusted_proxies == proxies
 
 
+GATEWAY: Values = {"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "public", "hosts"),
+    [
+        ({"gateway": {"hosts": ["b.org"]}}, "https://b.org/", ["b.org", "*.b.org"]),
+        ({"gateway": {}, "public": "https://a.org/"}, "https://a.org/", ["a.org", "*.a.org"]),
+        ({"gateway": {"hosts": ["a.org"]}, "notebookHosts": "shared"}, "https://a.org/", ["a.org"]),
+    ],
+)
+def test_a_route_of_the_gateway_api_leads_to_the_proxy(values: Values, public: str, hosts: list[str]) -> None:
+    manifests = render(values | {"gateway": GATEWAY | values["gateway"] | {"timeouts": {"request": "0s"}}})
+    route = manifest_of(manifests, "HTTPRoute", RELEASE)
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    service = manifest_of(manifests, "Service", "freepool-proxy")["spec"]["ports"][0]["port"]
+    assert route["spec"] == {
+        "parentRefs": GATEWAY["parentRefs"],
+        "hostnames": hosts,
+        "rules": [
+            {"backendRefs": [{"name": "freepool-proxy", "port": service}], "timeouts": {"request": "0s"}},
+        ],
+    }  # fmt: skip
+    settings = settings_of(manifests)
+    assert (settings["public"], settings["trusted_proxies"]) == (public, 1)
+    assert of_kind(render(), "HTTPRoute") == []
+
+
 def test_rate_limits_have_the_settings_own_defaults_and_can_be_changed_one_by_one() -> None:
     assert Settings.model_validate(settings_of(render(), RELEASE)).rate_limits == RateLimits()
     changed = settings_of(render({"rateLimits": {"login_by_address": {"burst": 500}}}), RELEASE)
@@ -245,6 +273,7 @@ def test_single_entries_of_the_catalog_are_changed_removed_and_added_by_id(tmp_p
         ({"network": {"internet": {"refusePorts": [99999]}}}, "refusePorts/0"),
         ({"backup": {"schedule": "daily"}}, "/backup/schedule"),
         ({"backup": {"keep": 0}}, "/backup/keep"),
+        ({"gateway": {"parentRefs": [{"namespace": "gateways"}]}}, "/gateway/parentRefs/0.*name"),
         ({"catalogOverrides": {"flavor": {}}}, "flavor"),
         ({"catalogOverrides": {"flavors": {"cpu-basic": {"limits": 4}}}}, "cpu-basic.*limits"),
         ({"catalogOverrides": {"flavors": [{"id": "cpu-basic", "limit": 4}]}}, "/catalogOverrides/flavors"),
@@ -269,7 +298,9 @@ def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
             "existingClaim names a volume, and enabled is false",
         ),
         ({"catalogOverrides": {"flavors": {"gpu": {"limit": 4}}}}, "no such id. It has: cpu-basic, cpu-large, gpu-24g"),
-        ({"catalogOverrides": {"examples": {"poem": None}}}, r"catalogOverrides\.examples\.poem: the catalog has no such"),
+        ({"catalogOverrides": {"examples": {"poem": None}}}, r"examples.poem: the catalog has no such"),
+        ({"gateway": {"enabled": True, "hosts": ["a.org"]}}, r"name the Gateway .* in gateway\.parentRefs"),
+        ({"gateway": {"enabled": True, "parentRefs": [{"name": "a"}]}}, r"name the host in gateway\.hosts"),
         ({"backup": {"enabled": True}}, r"name the claim for the dumps in backup\.existingClaim"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is not a valid size"),
     ],
