@@ -214,7 +214,7 @@ the ledger if needed and waits for a database that is starting.
 {{- $host := "" -}}
 {{- with include "freepool.subdomainHost" . }}{{ $host = (urlParse .).hostname }}{{ end -}}
 {{- $limits := .Values.proxy.limits -}}
-{{- dict
+{{- $options := dict
   "modules" "/opt/freepool/proxy/node_modules"
   "port" 8000
   "api" 8001
@@ -232,6 +232,17 @@ the ledger if needed and waits for a database that is starting.
     "headersMs" (mul 1000 $limits.headerSeconds)
     "bodyMs" (mul 1000 $limits.bodySeconds)
     "uploadIdleMs" (mul 1000 $limits.uploadIdleSeconds)
-    "keepAliveMs" (mul 1000 $limits.keepAliveSeconds))
-  | toJson -}}
+    "keepAliveMs" (mul 1000 $limits.keepAliveSeconds)) -}}
+{{- if .Values.proxy.tls.secretName -}}
+{{- $public := urlParse (include "freepool.public" .) -}}
+{{- if or .Values.proxy.extraArgs (ne $public.scheme "https") -}}
+{{- fail "proxy.tls: set public to the https:// address that the certificate is for, and remove proxy.extraArgs." -}}
+{{- end -}}
+{{- if or .Values.ingress.enabled .Values.gateway.enabled -}}
+{{- fail "proxy.tls: an Ingress or gateway ends TLS already, and what it passes on would be sent back to https: choose one." -}}
+{{- end -}}
+{{- $_ := set $options "tls" (dict "port" 8443 "certificate" "/srv/tls/tls.crt" "key" "/srv/tls/tls.key"
+      "host" $public.hostname "publicPort" (regexFind ":[0-9]+$" $public.host | trimPrefix ":")) -}}
+{{- end -}}
+{{- $options | toJson -}}
 {{- end }}

@@ -7,31 +7,34 @@ import { networkOf } from "./address.js";
  * A server with limits of time that suit uploads and load balancers. The defaults of Node.js suit neither.
  * @param {{headersMs: number, checkMs: number, keepAliveMs: number}} limits
  */
-export const makeServer = ({ headersMs, checkMs, keepAliveMs }) =>
-  http.createServer({
-    keepAlive: true,
-    keepAliveTimeout: keepAliveMs,
-    headersTimeout: headersMs,
-    requestTimeout: 0, // of the whole request, uploads included (300 s by default); bodies.js has the limits of bodies
-    connectionsCheckingInterval: checkMs,
-  });
+export const serverOptions = ({ headersMs, checkMs, keepAliveMs }) => ({
+  keepAlive: true,
+  keepAliveTimeout: keepAliveMs,
+  headersTimeout: headersMs,
+  requestTimeout: 0, // of the whole request, uploads included (300 s by default); bodies.js has the limits of bodies
+  connectionsCheckingInterval: checkMs,
+});
+
+/** @param {{headersMs: number, checkMs: number, keepAliveMs: number}} limits */
+export const makeServer = (limits) => http.createServer(serverOptions(limits));
 
 /**
  * Each connection takes two file descriptors, and one client shall not have them all.
  * Close what is too much at once; where it becomes tight, close connections that wait for a next request.
- * @param {import("node:http").Server} server
+ * @param {import("node:http").Server[]} servers that share the limit
  * @param {number} most at the same time; half as many for one address (of IPv6: one network)
  * @param {number} [trustedProxies] behind a proxy all are from its address
  */
-export const limitConnections = (server, most, trustedProxies = 0) => {
+export const limitConnections = (servers, most, trustedProxies = 0) => {
   const mostOfOne = trustedProxies ? most : Math.ceil(most / 2);
   let open = 0;
   /** @type {Map<string, number>} */
   const byAddress = new Map();
-  server.on("connection", (socket) => {
+  /** @param {import("node:net").Socket} socket */
+  const admit = (socket) => {
     const address = networkOf(socket.remoteAddress ?? "");
     const same = byAddress.get(address) ?? 0;
-    if (open >= most * 0.8) server.closeIdleConnections();
+    if (open >= most * 0.8) for (const server of servers) server.closeIdleConnections();
     if (open >= most || same >= mostOfOne) {
       socket.destroy();
       return;
@@ -44,5 +47,6 @@ export const limitConnections = (server, most, trustedProxies = 0) => {
       if (left) byAddress.set(address, left);
       else byAddress.delete(address);
     });
-  });
+  };
+  for (const server of servers) server.on("connection", admit);
 };

@@ -17,6 +17,7 @@ import { pathOf } from "./paths.js";
 import { affordable, requireToken } from "./pod.js";
 import { Rates } from "./rates.js";
 import { readRoutes, writeRoutes } from "./routes.js";
+import { makeSecureServer, secureAddress } from "./tls.js";
 
 /**
  * @typedef {object} Options
@@ -34,6 +35,7 @@ import { readRoutes, writeRoutes } from "./routes.js";
  * @property {string} host the hub's host name, where routes have hosts; else empty
  * @property {number} connections the most at the same time
  * @property {Partial<typeof LIMITS>} [limits]
+ * @property {import("./tls.js").TlsOptions} [tls] a second port that ends TLS; browsers are sent there
  * @property {number} [trustedProxies] as in `rates`, where there are none
  * @property {import("./rates.js").RateOptions} [rates] without them nothing is counted
  */
@@ -187,6 +189,13 @@ class Front extends ConfigurableProxy {
     // was about to serve the next request, which failed with 503.
     if (/\bclose\b/i.test(req.headers.connection ?? "")) this.#closing.add(req);
     req.headers.connection = "keep-alive";
+    const secure = secureAddress(req, options.tls);
+    if (secure) {
+      res.writeHead(308, { Location: secure, "Content-Length": 0, Connection: "close" });
+      res.end();
+      drain(req, limits.drainMs);
+      return;
+    }
     const id = randomBytes(8).toString("hex");
     req.headers["x-request-id"] = id; // the logs of hub and desk have it, and their error pages
     res.setHeader("X-Request-ID", id);
@@ -224,6 +233,11 @@ class Front extends ConfigurableProxy {
    * @param {Buffer} head
    */
   async handleProxyWs(req, socket, head) {
+    const secure = secureAddress(req, options.tls);
+    if (secure) {
+      socket.end(`HTTP/1.1 308 Permanent Redirect\r\nLocation: ${secure}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return undefined;
+    }
     const match = await this.targetForReq(req).catch(() => undefined);
     const refusal = this.#counts(match) && this.#rates.refusal(req);
     if (match) this.#leadToApp(req);
@@ -383,11 +397,14 @@ if (typeof options.api === "string") fs.rmSync(options.api, { force: true }); //
 else requireToken(process.env["CONFIGPROXY_AUTH_TOKEN"]);
 front.apiServer.listen(options.api);
 const server = makeServer(limits);
-front.answerOn(server);
-const { connections, port } = options;
-limitConnections(server, port ? affordable(connections) : connections, options.trustedProxies ?? options.rates?.trustedProxies);
+const { connections, port, tls } = options;
+const secureServer = tls && makeSecureServer(limits, tls, (line) => log.warn(line));
+const servers = secureServer ? [server, secureServer] : [server];
+for (const one of servers) front.answerOn(one);
+limitConnections(servers, port ? affordable(connections) : connections, options.trustedProxies ?? options.rates?.trustedProxies);
 const [first, ...others] = options.descriptors ?? [];
 server.listen(port ? port : { fd: first });
+if (tls) secureServer?.listen(tls.port);
 for (const fd of others) net.createServer((socket) => void server.emit("connection", socket)).listen({ fd });
 
 process.on("SIGTERM", () => process.exit(0));

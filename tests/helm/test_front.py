@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,10 +14,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from spawner.local import preflight
 from spawner.local.front import STARTER
 from spawner.settings import LARGEST_REQUEST, LOOPBACK, Settings
+from tests.browser.tls import make_certificate
 from tests.helm.chart import VALUE_SETS, Values, manifest_of, notes, proxy_options, render, settings_of
 from tests.hub.front import TOKEN, Upstream
 from tests.stack import eventually, free_port
@@ -26,14 +30,23 @@ SMALL = {"keepAliveSeconds": 90, "connections": 8}
 SHORT = {"headerSeconds": 1, "bodySeconds": 1, "uploadIdleSeconds": 1}
 HUB, DESK = "http://freepool-hub.lab.svc:8081", "http://freepool-desk.lab.svc:8002"
 PUBLIC = {"public": "https://lab.example.org/"}
+TLS: Values = PUBLIC | {"proxy": {"tls": {"secretName": "lab-tls"}}}
 
 
 @contextmanager
-def pods_proxy(values: Values) -> Iterator[tuple[str, Path]]:
-    """The chart's proxy, with the hub and the desk on this machine; its URL and its folder."""
+def pods_proxy(values: Values, host: str = "lab.example.org") -> Iterator[tuple[str, Path]]:
+    """The chart's proxy, with the hub and the desk on this machine; its URL and its folder.
+
+    With TLS, `certificate.pem` there is for `host`, and `https` has the port.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="front-", dir="/tmp")))
         options = proxy_options(render(values))
+        if "tls" in options:
+            make_certificate(folder, host)
+            place = str(folder / "certificate.pem")
+            options["tls"] |= {"port": free_port(), "certificate": place, "key": place}
+            (folder / "https").write_text(str(options["tls"]["port"]))
         for name, url in (("hub", HUB), ("desk", DESK)):
             upstream = Upstream(name, socket.create_server((LOOPBACK, 0)))
             stack.callback(upstream.server_close)
@@ -145,6 +158,55 @@ def test_a_host_for_each_user_is_routed_and_routes_outlive_the_proxy() -> None:
         assert httpx.get(f"{url}/user/ann/x", headers={"Host": "lab.example.org"}).text.startswith("hub ")
         kept = json.loads((folder / "routes.json").read_text())
         assert set(kept) == {"/", "/ann.lab.example.org/user/ann", "/lab.example.org/services/desk"}
+
+
+def served_name(port: int, name: str) -> str:
+    """The name in the certificate that a port shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection((LOOPBACK, port), timeout=10)
+    with context.wrap_socket(plain, server_hostname=name) as secure:
+        shown = x509.load_der_x509_certificate(secure.getpeercert(binary_form=True) or b"")
+    return str(shown.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+def test_the_proxy_ends_tls_sends_browsers_there_and_takes_a_new_certificate() -> None:
+    with pods_proxy(TLS) as (url, folder):
+        port = int((folder / "https").read_text())
+        secure = httpx.get(
+            f"https://{LOOPBACK}:{port}/user/ann/x", headers={"Host": "ann.lab.example.org"}, verify=False
+        )
+        assert secure.text == "notebook /user/ann/x 0"
+        for host in ("lab.example.org", "ann.lab.example.org"):
+            sent = httpx.post(f"{url}/hub/login?next=%2F", headers={"Host": host}, content=b"x")
+            assert (sent.status_code, sent.headers["Location"]) == (308, f"https://{host}/hub/login?next=%2F")
+        own = httpx.get(f"{url}/services/desk/", headers={"Host": "freepool-proxy.lab.svc"})
+        assert own.status_code == 200, "notebooks and probes reach it as before"
+        assert served_name(port, "lab.example.org") == "lab.example.org"
+        make_certificate(folder, "new.example.org")
+        eventually(lambda: served_name(port, "lab.example.org") == "new.example.org", seconds=10, what="the new one")
+
+
+def test_tls_at_the_proxy_has_a_port_of_the_service_and_its_secret() -> None:
+    manifests = render(TLS)
+    ports = manifest_of(manifests, "Service", "freepool-proxy")["spec"]["ports"]
+    assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [
+        ("http", 80, "http"),
+        ("https", 443, "https"),
+    ]
+    pod = manifest_of(manifests, "Deployment", "freepool-proxy")["spec"]["template"]["spec"]
+    (volume,) = [volume["secret"] for volume in pod["volumes"] if "secret" in volume]
+    assert (volume["secretName"], volume["defaultMode"]) == ("lab-tls", 0o440)
+    assert proxy_options(manifests)["tls"]["host"] == "lab.example.org"
+    assert proxy_options(render(TLS | {"public": "https://lab.example.org:8443/"}))["tls"]["publicPort"] == "8443"
+    assert "tls" not in proxy_options(render())
+    for wrong, words in (
+        ({"public": ""}, "set public to the https:// address"),
+        ({"proxy": TLS["proxy"] | {"extraArgs": ["--x"]}}, r"remove proxy\.extraArgs"),
+        ({"ingress": {"enabled": True, "hosts": ["lab.example.org"]}}, "ends TLS already"),
+    ):
+        with pytest.raises(Exception, match=words):
+            render(TLS | wrong)
 
 
 def test_an_api_on_a_port_without_a_token_is_refused() -> None:

@@ -156,6 +156,12 @@ def test_any_source_reaches_the_proxys_public_port() -> None:
         assert passes(DEFAULT, who, platform("proxy"), PUBLIC)
 
 
+def test_any_source_reaches_the_port_of_tls_where_there_is_one() -> None:
+    own = policies({"public": "https://lab.example.org/", "proxy": {"tls": {"secretName": "lab-tls"}}})
+    assert passes(own, BROWSER, platform("proxy"), 8443)
+    assert not passes(DEFAULT, BROWSER, platform("proxy"), 8443)
+
+
 def test_the_hub_reaches_the_cluster_and_login_providers() -> None:
     for who in ("hub", "steward"):
         assert passes(DEFAULT, platform(who), Host("10.96.0.1"), 443)
