@@ -171,7 +171,34 @@ hubs:
 {{- range $catalog.images -}}
 {{- if .reference }}{{ $_ := set . "reference" (tpl .reference $root) }}{{ end -}}
 {{- end -}}
+{{- $extra := include "freepool.scheduling" . | fromYaml -}}
+{{- if $extra -}}
+{{- range $catalog.flavors -}}
+{{- $pod := .pod | default dict -}}
+{{- $own := get $pod "extra" | default dict -}}
+{{- range $name, $value := $extra }}{{ if not (hasKey $own $name) }}{{ $_ := set $own $name $value }}{{ end }}{{ end -}}
+{{- $_ := set $pod "extra" $own -}}
+{{- $_ := set . "pod" $pod -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $catalog -}}
+{{- end }}
+
+{{/* Fields of notebooks' pods by which they are packed onto few nodes; what a flavor has in pod.extra wins */}}
+{{- define "freepool.scheduling" -}}
+{{- with .Values.pool.schedulerName }}
+schedulerName: {{ . }}
+{{- end }}
+{{- if .Values.pool.packing }}
+affinity:
+  podAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels: {{- include "freepool.instance" . | nindent 14 }}
+{{- end }}
 {{- end }}
 
 {{- define "freepool.content.hub" -}}

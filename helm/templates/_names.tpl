@@ -46,9 +46,14 @@ one pool they belong to the release of hub "main".
 {{- if eq .Values.hubs.name "main" }}yes{{ end -}}
 {{- end }}
 
-{{/* (list $ "warm") → a PriorityClass; these belong to the whole cluster, where a pool's namespace is unique */}}
+{{/*
+(list $ "warm") → a PriorityClass; these belong to the whole cluster, where a pool's namespace is unique. With placeholders
+notebooks have other ones, because a class that exists cannot be given another preemptionPolicy.
+*/}}
 {{- define "freepool.priorityClass" -}}
-{{- printf "%s-%s" (include "freepool.poolNamespace" (index . 0)) (index . 1) -}}
+{{- $root := index . 0 }}{{ $kind := index . 1 -}}
+{{- if and $root.Values.pool.placeholders (has $kind (list "instance" "warm")) }}{{ $kind = printf "%s-over-placeholder" $kind }}{{ end -}}
+{{- printf "%s-%s" (include "freepool.poolNamespace" $root) $kind -}}
 {{- end }}
 
 {{- define "freepool.serviceAccount" -}}

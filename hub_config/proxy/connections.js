@@ -4,7 +4,7 @@ import http from "node:http";
 import { networkOf } from "./address.js";
 
 /**
- * A server with limits of time that suit uploads and load balancers. The defaults of Node.js suit neither.
+ * Limits of time that suit uploads and load balancers. The defaults of Node.js suit neither.
  * @param {{headersMs: number, checkMs: number, keepAliveMs: number}} limits
  */
 export const serverOptions = ({ headersMs, checkMs, keepAliveMs }) => ({

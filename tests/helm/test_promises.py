@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
-from spawner.pool.backends.kubernetes.manifest import OLD_ASSIGNED_LABEL, OURS, assigned_labels
+from spawner.catalog import Flavor
+from spawner.pool.backends.kubernetes.manifest import OLD_ASSIGNED_LABEL, OURS, assigned_labels, resources
 from tests.helm.chart import (
     APART,
     KEEP,
@@ -24,7 +26,10 @@ from tests.helm.chart import (
     of_kind,
     pods,
     render,
+    settings_of,
 )
+from tests.helm.test_chart import DEFAULTS
+from tests.helm.test_quota import number
 
 EVERY = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
 ROLE = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]}]
@@ -273,6 +278,59 @@ def test_no_notebook_preempts_another_pod() -> None:
         assert classes[name]["preemptionPolicy"] == "Never"
         assert classes[name]["value"] < classes[f"{POOL}-platform"]["value"]
     assert classes[f"{POOL}-warm"]["value"] == classes[f"{POOL}-instance"]["value"]
+
+
+AUTOSCALED: Values = {
+    "pool": {"placeholders": {"cpu-basic": 3, "gpu-24g": 1}, "packing": True, "schedulerName": "packer"},
+    "catalogOverrides": {"flavors": {"gpu-24g": {"pod": {"node_selector": {"gpu": "a10"}, "extra": {"affinity": {}}}}}},
+}
+
+
+def test_placeholders_hold_the_room_of_a_notebook_and_only_they_are_pushed_away() -> None:
+    manifests = render(AUTOSCALED)
+    classes = {found["metadata"]["name"]: found for found in of_kind(manifests, "PriorityClass")}
+    over = {name for name, found in classes.items() if found.get("preemptionPolicy") == "PreemptLowerPriority"}
+    assert over == {f"{POOL}-instance-over-placeholder", f"{POOL}-warm-over-placeholder"}, (
+        "other names: the policy of a class that exists cannot be changed"
+    )
+    assert {classes[name]["value"] for name in over} == {0}, "no notebook pushes another"
+    assert classes[f"{POOL}-placeholder"]["value"] == -10
+    pool = settings_of(manifests)["kubernetes"]
+    assert {pool["priority_class"], pool["warm_priority_class"]} == over
+    deployment = manifest_of(manifests, "Deployment", "freepool-placeholder-gpu-24g")["spec"]
+    spec = deployment["template"]["spec"]
+    assert (deployment["replicas"], spec["priorityClassName"]) == (1, f"{POOL}-placeholder")
+    assert spec["nodeSelector"] == {"gpu": "a10"}
+    (container,) = spec["containers"]
+    flavor = Flavor.model_validate(DEFAULTS["catalog"]["flavors"][2])
+    wanted = {name: number(amount) for name, amount in resources(flavor)[0].items()}
+    assert {name: number(one) for name, one in container["resources"]["requests"].items()} == wanted
+    basic = manifest_of(manifests, "Deployment", "freepool-placeholder-cpu-basic")["spec"]
+    assert basic["replicas"] == 3
+    assert basic["selector"]["matchLabels"].items() <= basic["template"]["metadata"]["labels"].items()
+    assert basic["selector"] != deployment["selector"]
+
+
+def test_packed_notebooks_prefer_nodes_with_notebooks_unless_their_flavor_says_otherwise() -> None:
+    catalog = yaml.safe_load(manifest_of(render(AUTOSCALED), "ConfigMap", RELEASE)["data"]["catalog.yaml"])
+    flavors = {flavor["id"]: Flavor.model_validate(flavor).pod.extra for flavor in catalog["flavors"]}
+    (term,) = flavors["cpu-basic"]["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"] == OURS
+    assert flavors["gpu-24g"] == {"affinity": {}, "schedulerName": "packer"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pool": {"placeholders": {"cpu": 1}}}, "no such flavor. It has: cpu-basic, cpu-large, gpu-24g"),
+        ({"pool": {"placeholders": {"cpu-basic": 1}}, "priorityClasses": {"warm": -1}}, "must be equal"),
+        ({"pool": {"placeholders": {"cpu-basic": 1}}, "priorityClasses": {"placeholder": 0}}, "below them"),
+        ({"pool": {"placeholders": {"cpu-basic": 1}}, "priorityClasses": {"create": False}}, r"names\.placeholder"),
+    ],
+)
+def test_placeholders_that_would_harm_are_refused(values: Values, words: str) -> None:
+    with pytest.raises(Exception, match=words):
+        render(values)
 
 
 def selects(selector: Values, labels: dict[str, str]) -> bool:
