@@ -38,6 +38,36 @@ app.kubernetes.io/component: instance
     {{- end }}
 {{- end }}
 
+{{/* Addresses of the internet, without those that are refused */}}
+{{- define "freepool.internetPeers" -}}
+{{- with .Values.network.internet -}}
+{{- $refused := concat .refuseIPv6 .alsoRefuseIPv6 -}}
+{{- with .nat64 }}{{ $refused = append $refused . }}{{ end -}}
+- ipBlock:
+    cidr: 0.0.0.0/0
+    except: {{- toYaml (concat .refuseIPv4 .alsoRefuseIPv4 | uniq) | nindent 6 }}
+- ipBlock:
+    cidr: ::/0
+    except: {{- toYaml (uniq $refused) | nindent 6 }}
+{{- if .nat64 }}
+- ipBlock:
+    cidr: {{ .nat64 }}
+    except:
+      {{- range concat .refuseIPv4 .alsoRefuseIPv4 | uniq }}
+      - {{ include "freepool.translated" (list $.Values.network.internet.nat64 .) }}
+      {{- end }}
+{{- end }}
+{{- end -}}
+{{- end }}
+
+{{/* (list "64:ff9b::/96" "10.0.0.0/8") → 64:ff9b::a00:0/104, by which a translator (RFC 6052) reaches those addresses */}}
+{{- define "freepool.translated" -}}
+{{- $parts := regexSplit "[./]" (index . 1) -1 -}}
+{{- $high := add (mul 256 (index $parts 0)) (index $parts 1) -}}
+{{- $low := add (mul 256 (index $parts 2)) (index $parts 3) -}}
+{{- printf "%s%x:%x/%d" (trimSuffix "/96" (index . 0)) $high $low (add 96 (index $parts 4)) -}}
+{{- end }}
+
 {{/*
 TCP ports of the internet: all but the refused ones. A policy only knows what it allows, so it allows the ranges in
 between.

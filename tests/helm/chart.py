@@ -68,6 +68,7 @@ ONE_OF_SEVERAL: Values = {
     "existingSecret": "freepool",
     "database": {"embedded": {"enabled": False}},
     "login": {"settings": {"kind": "github", "client_id": "b", "allowed_groups": ["lab"]}, "existingSecret": "login-b"},
+    "proxy": {"tls": {"secretName": "tls-b"}},
 }
 """A second hub on the pool of the hub `main`."""
 APART: Values = {
@@ -97,8 +98,9 @@ VALUE_SETS: dict[str, Values] = {
     "gpu": {
         "catalog": {"flavors": [GPU], "defaults": {"flavor": "gpu-24g", "image": "light"}},
         "imagePuller": {"tolerations": [{"key": "lab", "operator": "Exists"}]},
+        "pool": {"placeholders": {"gpu-24g": 1}, "packing": True},
     },
-    "models": MODELS,
+    "models": MODELS | {"network": {"internet": {"nat64": "64:ff9b::/96"}}},
     "namespace that exists": {"pool": {"namespace": "notebooks", "createNamespace": False}},
     "hub of another chart": {"existingHub": {"enabled": True}},
     "as little as possible": {

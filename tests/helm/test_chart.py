@@ -279,6 +279,7 @@ def test_single_entries_of_the_catalog_are_changed_removed_and_added_by_id(tmp_p
         ({"catalogOverrides": {"flavors": [{"id": "cpu-basic", "limit": 4}]}}, "/catalogOverrides/flavors"),
         ({"desk": {"extraContainers": [{"name": "logs"}]}}, "/desk/extraContainers/0.*image"),
         ({"proxy": {"extraVolumeMounts": [{"name": "more"}]}}, "/proxy/extraVolumeMounts/0.*mountPath"),
+        ({"network": {"internet": {"nat64": "64:ff9b:1::/48"}}}, "/network/internet/nat64"),
         ({"catalog": {"limit": {}}}, "limit"),
         ({"catalog": {"limits": {"instances": 1}}}, "instances"),
     ],

@@ -5,14 +5,17 @@ That is IPv6, other values than the defaults, every port, the edges of address r
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helm.chart import NAMESPACE, POOL, RELEASE, VALUE_SETS, Values, of_kind, render
+from tests.helm.chart import MODELS, NAMESPACE, POOL, RELEASE, VALUE_SETS, Values, of_kind, render
 from tests.helm.packets import Host, Pod, passes
+from tests.stack import PROJECT
 from tests.unit.make import quick
 
 NOTEBOOK, HUB_API, PUBLIC, PROXY_API, DESK, DATABASE = 8888, 8081, 8000, 8001, 8002, 5432
@@ -178,6 +181,41 @@ def test_configured_ports_and_addresses() -> None:
         assert not passes(own, INSTANCE, Host("93.184.216.34"), port)
     for port in (23, 24, 26, 6666, 6668, 65534, 465):
         assert passes(own, INSTANCE, Host("93.184.216.34"), port)
+
+
+@pytest.mark.parametrize("prefix", ["64:ff9b::", "2001:db8:64::"])
+def test_ipv4_behind_a_translator_is_as_ipv4_itself(prefix: str) -> None:
+    own = policies(MODELS | {"network": {"internet": {"nat64": f"{prefix}/96", "alsoRefuseIPv4": ["203.0.113.0/24"]}}})
+    for pod in (INSTANCE, Pod(POOL, platform("models").labels)):
+        for address in ("93.184.216.34", "11.0.0.1", "172.32.0.1", "203.0.114.1"):
+            assert passes(own, pod, Host(f"{prefix}{address}"), 443)
+        for address in ("10.1.2.3", "169.254.169.254", "172.31.255.255", "192.168.0.1", "203.0.113.9", "0.0.0.1"):
+            assert not passes(own, pod, Host(f"{prefix}{address}"), 443)
+    assert not passes(policies(MODELS), INSTANCE, Host("64:ff9b::93.184.216.34"), 443)
+
+
+def dns_example(name: str) -> Values:
+    """The values that docs/kubernetes.md gives for a cluster whose DNS has other labels."""
+    page = (PROJECT / "docs" / "kubernetes.md").read_text()
+    (block,) = [one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if f"# {name}" in one]
+    found: Values = yaml.safe_load(block)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "port"),
+    [
+        ("OpenShift", Pod("openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"}), 5353),
+        ("NodeLocal", Host("169.254.25.10"), 53),
+    ],
+)
+def test_names_are_resolved_by_servers_with_other_labels(name: str, server: Pod | Host, port: int) -> None:
+    own = policies(dns_example(name))
+    for protocol in ("UDP", "TCP"):
+        for pod in (INSTANCE, platform("proxy")):
+            assert passes(own, pod, server, port, protocol)
+            assert not passes(DEFAULT, pod, server, port, protocol)
+    assert not passes(own, INSTANCE, STRANGER, port, "UDP")
 
 
 @quick
