@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.helm import values_table
 from tests.helm.chart import CHART, render
 from tests.stack import PROJECT
 
@@ -28,6 +29,10 @@ def test_a_value_that_the_page_names_exists(path: str) -> None:
 def test_the_page_names_every_kind_of_value() -> None:
     elsewhere = {"fullnameOverride", "ingress", "existingHub"}
     assert {path.split(".")[0] for path in NAMED} == set(DEFAULTS) - elsewhere
+
+
+def test_the_page_of_all_values_is_current() -> None:
+    assert values_table.PAGE.read_text() == values_table.page(), "run python -m tests.helm.values_table"
 
 
 def test_values_in_the_pages_examples_are_accepted() -> None:
