@@ -153,6 +153,9 @@ def _about_slot(
         if slot.state is SlotState.CREATING and is_its_own:
             reason = EndReason.START_FAILED
         return DestroySlot(slot.id, reason, status.detail or None)
+    if status.was_assigned:
+        # The ledger was restored from a backup of before the slot's assignment. It must not be assigned again.
+        return DestroySlot(slot.id, EndReason.ORPHANED)
     if slot.state is SlotState.CREATING:
         if status.phase is Phase.READY:
             return MarkWarm(slot.id)

@@ -105,6 +105,12 @@ def test_a_warm_slot_needs_no_action() -> None:
     assert state_with(slot=make.slot("s"), status=make.status("s")).decide() == []
 
 
+def test_a_warm_slot_that_was_assigned_is_of_after_the_ledgers_backup_and_is_destroyed() -> None:
+    used = replace(make.status("s"), was_assigned=True)
+    assert state_with(slot=make.slot("s"), status=used).decide() == [DestroySlot("s", EndReason.ORPHANED)]
+    assert state_with(slot=CLAIMED, instance=running(), status=used).decide() == []
+
+
 # Instances
 
 

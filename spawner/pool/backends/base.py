@@ -70,8 +70,9 @@ class SlotStatus:
     A CREATING slot may have a URL already: its agent can be asked there. `no_room` is the scheduler's message while the
     slot has no node. `reason` and `detail` say why a DEAD slot died, where that is known; until `is_final` a better
     reason may follow within seconds, because Kubernetes may write the cause after the end. `assigned`: `Backend.assign`
-    was called for it. `node` is the node's name, where there are several. `user_namespace`: it was created with one;
-    `lacks_user_namespace`: it died because its node supports none.
+    was called for it, or need not be. `was_assigned`: the slot itself shows that it was. `node` is the node's name,
+    where there are several. `user_namespace`: it was created with one; `lacks_user_namespace`: it died because its node
+    supports none.
     """
 
     id: str
@@ -81,6 +82,7 @@ class SlotStatus:
     detail: str = ""
     no_room: str = ""
     assigned: bool = False
+    was_assigned: bool = False
     is_final: bool = True
     node: str = ""
     user_namespace: bool = False

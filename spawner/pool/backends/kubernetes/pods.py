@@ -123,7 +123,8 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
         return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), assigned=assigned)
     # Not `ready`: Kubernetes marks all pods of an unreachable node unready while their notebooks run on.
     is_ready = container.get("started", False)
-    return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, assigned=assigned)
+    phase = Phase.READY if is_ready and url else Phase.CREATING
+    return SlotStatus(slot_id, phase, url, assigned=assigned, was_assigned=assigned)
 
 
 def _container(pod: Json) -> Json:
