@@ -65,7 +65,9 @@ app.kubernetes.io/component: instance
 {{- $parts := regexSplit "[./]" (index . 1) -1 -}}
 {{- $high := add (mul 256 (index $parts 0)) (index $parts 1) -}}
 {{- $low := add (mul 256 (index $parts 2)) (index $parts 3) -}}
-{{- printf "%s%x:%x/%d" (trimSuffix "/96" (index . 0)) $high $low (add 96 (index $parts 4)) -}}
+{{- $groups := ternary "" (printf "%x" $low) (eq $low 0) -}}
+{{- if $high }}{{ $groups = printf "%x:%x" $high $low }}{{ end -}}
+{{- printf "%s%s/%d" (trimSuffix "/96" (index . 0)) $groups (add 96 (index $parts 4)) -}}
 {{- end }}
 
 {{/*

@@ -5,7 +5,9 @@ That is IPv6, other values than the defaults, every port, the edges of address r
 
 from __future__ import annotations
 
+import json
 import re
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -192,6 +194,8 @@ def test_ipv4_behind_a_translator_is_as_ipv4_itself(prefix: str) -> None:
         for address in ("10.1.2.3", "169.254.169.254", "172.31.255.255", "192.168.0.1", "203.0.113.9", "0.0.0.1"):
             assert not passes(own, pod, Host(f"{prefix}{address}"), 443)
     assert not passes(policies(MODELS), INSTANCE, Host("64:ff9b::93.184.216.34"), 443)
+    for block in re.findall(r"[0-9a-f:]+::[0-9a-f:]*/\d+", json.dumps(own)):
+        assert block == str(ip_network(block)), "the API server warns of other forms"
 
 
 def dns_example(name: str) -> Values:

@@ -17,6 +17,8 @@ from tests.kubernetes.conftest import LIGHT, PoolNamespace
 class TestKubernetesBackend(BackendConformance):
     """The contract."""
 
+    shows_assignment = True
+
     @pytest.fixture
     def backend(self, kube: KubernetesBackend) -> KubernetesBackend:  # type: ignore[override]
         """An empty namespace."""
