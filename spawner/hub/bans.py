@@ -23,7 +23,7 @@ from jupyterhub.handlers.pages import RootHandler
 from tornado.web import HTTPError
 
 from spawner.errors import Banned, FreepoolError
-from spawner.hub.login.pages import both, in_both
+from spawner.hub.login.pages import Heading, both
 from spawner.hub.people import HubPeople, PersonHandler
 from spawner.ledger.people import bans
 from spawner.ledger.people.bans import BannedUser
@@ -70,7 +70,7 @@ class BanRefused(HTTPError):
             **{name: str(value) for name, value in refusal.params.items()},
         )
         self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}
-        self.heading = in_both("Account banned", "账号已被封禁")
+        self.heading = Heading.BANNED
 
 
 @dataclass

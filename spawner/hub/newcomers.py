@@ -14,7 +14,7 @@ from spawner.client_address import client_address
 from spawner.hub.invitation_cookie import drop_code, kept_code
 from spawner.hub.invitation_texts import refusal
 from spawner.hub.login.claims import find_claim
-from spawner.hub.login.pages import LoginRefused
+from spawner.hub.login.pages import Heading, LoginRefused
 from spawner.ledger import Ledger
 from spawner.ledger.people import newcomers, people, trust
 from spawner.ledger.people.invitations import hash_of
@@ -29,6 +29,7 @@ log = logging.getLogger("freepool.login")
 PREFIXES = {4: 24, 6: 56}
 """Prefix length of one network, by version of IP: about what one household or small site has."""
 FULL = (Refused.FULL_DAY, Refused.FULL_NETWORK)
+HEADINGS = {Refused.UNINVITED: Heading.UNINVITED} | dict.fromkeys(FULL, Heading.FULL)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class NewAccountRefused(LoginRefused):
     """A refusal of an account that is new here."""
 
     def __init__(self, why: Refused, html: str, *, retry_after: int) -> None:
-        super().__init__(429 if why in FULL else 403, f"a new account was refused: {why}", html)
+        heading = HEADINGS.get(why, Heading.INVITATION)
+        super().__init__(429 if why in FULL else 403, f"a new account was refused: {why}", html, heading=heading)
         self.headers = {"Retry-After": str(retry_after)} if why in FULL else {}  # set by JupyterHub
 
 

@@ -9,13 +9,12 @@ from tornado.web import Finish
 
 from spawner.errors import OfAnotherHub
 from spawner.hub.login import texts
-from spawner.hub.login.pages import LoginRefused, in_both
+from spawner.hub.login.pages import Heading, LoginRefused
 from spawner.hub_settings import OTHER_HUB_PATH
 from spawner.settings import Settings
 
 AUTHORIZE = "/hub/api/oauth2/authorize"
 DESK_CLIENT = "service-desk"
-ELSEWHERE = in_both("Your account is on another server", "你的账号在另一台服务器上")
 LOGIN = ("/hub/login", "/hub/oauth_login", "/hub/oauth_callback")
 
 
@@ -24,7 +23,7 @@ def lead_to_hub(handler: Any, settings: Settings, refusal: OfAnotherHub) -> NoRe
     url = _url(_target(handler), settings, refusal.hub)
     if url is None:
         said = texts.unknown_hub(refusal.hub)
-        raise LoginRefused(403, f"of hub {refusal.hub}", said, heading=ELSEWHERE) from refusal
+        raise LoginRefused(403, f"of hub {refusal.hub}", said, heading=Heading.ELSEWHERE) from refusal
     handler.redirect(url)
     raise Finish from refusal
 

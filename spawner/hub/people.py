@@ -28,7 +28,7 @@ from spawner.aio import TaskSet
 from spawner.errors import FreepoolError, NameTaken, OfAnotherHub
 from spawner.hub import newcomers
 from spawner.hub.login import texts
-from spawner.hub.login.pages import LoginRefused
+from spawner.hub.login.pages import Heading, LoginRefused
 from spawner.hub.other_hubs import lead_to_hub
 from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
@@ -300,7 +300,8 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
             await newcomers.note(ledger, login, settings)
         except NameTaken as refusal:
             name = str(model["name"])
-            raise LoginRefused(403, texts.plain_name_taken(name), texts.name_taken(name)) from refusal
+            said = texts.name_taken(name)
+            raise LoginRefused(403, texts.plain_name_taken(name), said, heading=Heading.NAME_TAKEN) from refusal
         except OfAnotherHub as refusal:
             lead_to_hub(handler, settings, refusal)
         except FreepoolError as error:

@@ -17,7 +17,7 @@ from tornado.web import HTTPError
 
 from spawner import siblings
 from spawner.errors import RateLimited
-from spawner.hub.login.pages import both, in_both
+from spawner.hub.login.pages import Heading, both
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import Kind, kind_of
 from spawner.rate_limits.server import LimitedServer, is_unforwarded, log_and_note
@@ -37,7 +37,7 @@ class TooOften(HTTPError):
         self.jupyterhub_html_message = both(
             f"{PERSON[kind]} {NEXT}", f"{PERSON_ZH[kind]}{NEXT_ZH}", seconds=str(refusal.seconds)
         )
-        self.heading = in_both("Too many requests", "请求过于频繁")
+        self.heading = Heading.TOO_MANY
         self.headers = {"Retry-After": str(refusal.seconds), REFUSAL_HEADER: encode_refusal(refusal)}
 
 

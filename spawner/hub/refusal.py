@@ -7,7 +7,7 @@ import html
 from jupyterhub.spawner import SpawnException
 
 from spawner.errors import Queued, Refusal
-from spawner.hub.login.pages import in_both
+from spawner.hub.login.pages import Heading
 from spawner.refusals import REFUSAL_HEADER, encode_refusal
 
 
@@ -20,7 +20,7 @@ class SpawnRefused(SpawnException):
         # JupyterHub's progress page and its error pages read these two, not SpawnException's own message_html.
         self.jupyterhub_message = words
         self.jupyterhub_html_message = f"<p>{html.escape(refusal.message)}</p><p>{html.escape(refusal.next_step)}</p>"
-        self.heading = in_both("Your notebook was not started", "Notebook 未启动")
+        self.heading = Heading.NOT_STARTED
         self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}
         if isinstance(refusal, Queued):
             self.headers["Retry-After"] = str(refusal.facts["retry_after"])

@@ -10,6 +10,7 @@ import pytest
 from jupyterhub._data import DATA_FILES_PATH
 
 from spawner.desk.i18n import load_translations
+from spawner.hub.login.pages import Heading
 from spawner.hub.pages.language import TRANSLATIONS, language_links
 from spawner.i18n import read_translations
 from spawner.reports import TEMPLATES as REPORT_TEMPLATES
@@ -24,6 +25,7 @@ TEXTS = sorted(
         for path in (*TEMPLATES, *INCLUDED)
         for found in re.finditer(r"""\b[t_]\((["'])(.*?)\1[,)]""", path.read_text())
     }
+    | {str(heading) for heading in Heading}
 )
 CHINESE = read_translations(TRANSLATIONS)["zh-CN"].translations
 DESKS = load_translations()["zh-CN"].translations

@@ -12,7 +12,7 @@ from spawner.hub import groups
 from spawner.hub.login import texts
 from spawner.hub.login.claims import Kept
 from spawner.hub.login.http import ProviderFailed
-from spawner.hub.login.pages import LoginRefused, QuietHandler
+from spawner.hub.login.pages import Heading, LoginRefused, QuietHandler
 
 
 class StartHandler(QuietHandler, OAuthLoginHandler):
@@ -23,7 +23,8 @@ class StartHandler(QuietHandler, OAuthLoginHandler):
         try:
             await self.authenticator.look_up_addresses()
         except ProviderFailed as error:
-            raise LoginRefused(503, str(error), texts.provider_fails(self.authenticator.rules.title)) from None
+            said = texts.provider_fails(self.authenticator.rules.title)
+            raise LoginRefused(503, str(error), said, heading=Heading.PROVIDER_AWAY) from None
         super().get()
 
     def authorize_redirect(self, **kwargs: Any) -> None:
@@ -49,7 +50,8 @@ class ReturnHandler(QuietHandler, OAuthCallbackHandler):
             raise LoginRefused(400, "an answer to no login of this browser", texts.begin_again()) from None
         user = await self.login_user()
         if user is None:  # JupyterHub's own rules: a name that it cannot have, or one that is blocked
-            raise LoginRefused(403, "a name that may not log in", texts.not_admitted("?", title))
+            said = texts.not_admitted("?", title)
+            raise LoginRefused(403, "a name that may not log in", said, heading=Heading.NO_ACCESS)
         self.redirect(self.get_next_url(user))
 
     async def auth_to_user(self, authenticated: dict[str, Any], user: Any = None) -> Any:

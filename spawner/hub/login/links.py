@@ -11,7 +11,7 @@ from traitlets import Unicode
 
 from spawner.hub.login.deleted_users import note_deletion, was_deleted_since
 from spawner.hub.login.link import BadLink, read_token
-from spawner.hub.login.pages import LoginRefused, QuietHandler, both, in_both
+from spawner.hub.login.pages import Heading, LoginRefused, QuietHandler, both, in_both
 from spawner.origins import is_plain
 
 NEXT_COOKIE = "freepool-next"
@@ -25,8 +25,6 @@ SENTENCES = {
     BadLink.EXPIRED: ("This link has expired.", "此链接已过期。"),
     BadLink.USER_DELETED: ("This link was made for a user who has been deleted since.", "此链接所属的用户已被删除。"),
 }
-LINK_REFUSED = in_both("This sign-in link does not work", "此登录链接无法使用")
-"""Heading of a refused sign-in link."""
 PAGES = {bad: both(f"{english} {NEW_LINK[0]}", chinese + NEW_LINK[1]) for bad, (english, chinese) in SENTENCES.items()}
 IN_A_TAB = both("Open this link in a tab of its own.", "请在单独的标签页中打开此链接。")
 OTHER_USER = (
@@ -58,7 +56,7 @@ class LinkHandler(QuietHandler):
         self._refuse_other_pages()
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:  # the link is genuine, and JupyterHub's own rules refuse the name
-            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID], heading=LINK_REFUSED)
+            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID], heading=Heading.LINK)
         self.redirect(self._next())  # get_next_url would keep the token in the URL
 
     def _next(self) -> str:
@@ -85,7 +83,7 @@ class LinkHandler(QuietHandler):
         headers = self.request.headers
         is_ahead = "prefetch" in headers.get("Sec-Purpose", "")  # speculation rules load a document that nobody sees
         if is_ahead or headers.get("Sec-Fetch-Dest", "document") != "document":
-            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB, heading=LINK_REFUSED)
+            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB, heading=Heading.LINK)
         now = self.current_user
         if now is None or now.name == self.authenticator.normalize_username(self.get_argument("user", "")):
             return
@@ -93,7 +91,7 @@ class LinkHandler(QuietHandler):
         if headers.get("Sec-Fetch-Site", "none") != "none":
             logout = url_path_join(self.hub.base_url, "logout")
             said = both(*OTHER_USER, name=now.name, logout=logout)
-            raise LoginRefused(403, "a page would change the user", said, heading=LINK_REFUSED)
+            raise LoginRefused(403, "a page would change the user", said, heading=Heading.LINK)
 
 
 class LinkAuthenticator(Authenticator):
@@ -117,7 +115,7 @@ class LinkAuthenticator(Authenticator):
         if not isinstance(link, BadLink) and was_deleted_since(handler.db, self.normalize_username(name), link.issued):
             link = BadLink.USER_DELETED
         if isinstance(link, BadLink):
-            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link], heading=LINK_REFUSED)
+            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link], heading=Heading.LINK)
         return name
 
     def delete_user(self, user: Any) -> None:

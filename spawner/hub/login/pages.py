@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -22,18 +23,31 @@ def in_both(english: str, chinese: str) -> str:
     return "<br class='said-break'>".join(parts)
 
 
-NOT_SIGNED_IN = in_both("You were not signed in", "未能登录")
-"""The heading of most refusals."""
+class Heading(StrEnum):
+    """Title and heading of a refusal's page. `translations` has the Chinese."""
+
+    NOT_SIGNED_IN = "You were not signed in"
+    LINK = "This sign-in link does not work"
+    NO_ACCESS = "This account has no access"
+    NAME_TAKEN = "This user name is taken"
+    PROVIDER_AWAY = "Nobody can sign in right now"
+    UNINVITED = "You need an invitation"
+    INVITATION = "This invitation cannot be used"
+    FULL = "No more new accounts today"
+    ELSEWHERE = "Your account is on another server"
+    BANNED = "Account banned"
+    TOO_MANY = "Too many requests"
+    NOT_STARTED = "Your notebook was not started"
 
 
 class LoginRefused(HTTPError):
-    """Shown on JupyterHub's error page, which reads `jupyterhub_html_message`, and ours `heading`.
+    """Shown on JupyterHub's error page, which reads `jupyterhub_html_message` and `heading`.
 
     `reason` is for the log, and for the login form of an authenticator that has one.
     """
 
-    def __init__(self, status: int, reason: str, html: str, *, heading: str = NOT_SIGNED_IN) -> None:
-        super().__init__(status, "%s", reason, reason=HTTPStatus(status).phrase)  # the title
+    def __init__(self, status: int, reason: str, html: str, *, heading: Heading = Heading.NOT_SIGNED_IN) -> None:
+        super().__init__(status, "%s", reason, reason=HTTPStatus(status).phrase)
         self.jupyterhub_html_message = html
         self.heading = heading
 

@@ -20,7 +20,7 @@ from spawner.hub.login.claims import KEPT, Groups, Kept, is_admin, is_admitted, 
 from spawner.hub.login.handlers import LogoutHandler, ReturnHandler, StartHandler
 from spawner.hub.login.http import AccountUnusable, ProviderFailed, request
 from spawner.hub.login.link import DAY_SECONDS
-from spawner.hub.login.pages import LoginRefused
+from spawner.hub.login.pages import Heading, LoginRefused
 from spawner.hub.login.refresh import Refresher
 from spawner.login_settings import LoginSettings
 
@@ -136,14 +136,18 @@ class ProviderLogin(OAuthenticator):
             return found
         except ProviderFailed as error:
             self.log.warning("A login by %s failed: %s", self.rules.title, error)
-            page = texts.cannot_log_in if error.is_refusal else texts.provider_fails
-            raise LoginRefused(403 if error.is_refusal else 503, str(error), page(self.rules.title)) from None
+            title = self.rules.title
+            if error.is_refusal:
+                raise LoginRefused(403, str(error), texts.cannot_log_in(title)) from None
+            said = texts.provider_fails(title)
+            raise LoginRefused(503, str(error), said, heading=Heading.PROVIDER_AWAY) from None
 
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """Whether the user may log in. Raises `LoginRefused`, whose page names the account."""
         if auth_model is None or self._is_allowed(username, auth_model):
             return True
-        raise LoginRefused(403, f"{username} is not admitted", texts.not_admitted(username, self.rules.title))
+        said = texts.not_admitted(username, self.rules.title)
+        raise LoginRefused(403, f"{username} is not admitted", said, heading=Heading.NO_ACCESS)
 
     def _is_allowed(self, username: str, auth_model: dict[str, Any]) -> bool:
         state = auth_model["auth_state"]
@@ -159,7 +163,8 @@ class ProviderLogin(OAuthenticator):
         """What the user's last login has kept. Raises `LoginRefused` if that was by another account of this name."""
         kept = Kept.read(await user.get_auth_state())
         if kept is not None and new is not None and not kept.is_same_account(new):
-            raise LoginRefused(403, f"the name {user.name} is another account's", texts.name_taken(user.name))
+            said = texts.name_taken(user.name)
+            raise LoginRefused(403, f"the name {user.name} is another account's", said, heading=Heading.NAME_TAKEN)
         return kept
 
     def apply_groups(self, user: Any, before: Kept | None, now: Kept) -> None:
