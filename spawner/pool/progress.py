@@ -40,5 +40,11 @@ FAILURES = (
     EndReason.START_FAILED,
     EndReason.LOST,
 )
-USER_REQUESTED = (EndReason.STOPPED, EndReason.RESTARTED, EndReason.CANCELLED, EndReason.SUPERSEDED)
+USER_REQUESTED = (
+    EndReason.STOPPED,
+    EndReason.RESTARTED,
+    EndReason.SWITCHED,
+    EndReason.CANCELLED,
+    EndReason.SUPERSEDED,
+)
 """Ends that the user asked for, which need no explanation."""

@@ -119,7 +119,7 @@ def test_a_restart_on_the_desk_leads_to_the_new_notebook_and_a_deadline_is_named
     answer = visitor.stack.desk("POST", "api/instance/restart", token=token, json={})
     assert answer.status_code in (201, 202), answer.text
     end = end_of(page)
-    expect(end).to_contain_text("此 Notebook 已重启")
+    expect(end).to_contain_text("此 Notebook 已被新的 Notebook 取代")
     expect(end).to_contain_text("原来的内容已清空")
     instance = visitor.next_instance(before)
     expect_no_other_dialog(page)

@@ -291,7 +291,7 @@ def test_another_instance_at_the_address_is_a_restart(lab: Lab, english: Page) -
     expect(status(page)).to_contain_text("3 h 59 min left")
     lab.desk.end = {"state": "ended", "reason": "stopped", "text": "Stopped.", "next_state": "starting"}
     lab.desk.say(id="fedcba9876543210")
-    expect(end_of(page)).to_contain_text("This notebook was restarted")
+    expect(end_of(page)).to_contain_text("A new notebook has replaced this one")
     expect(end_of(page)).to_contain_text("The new notebook is starting…")
     lab.desk.end = lab.desk.end | {"next_state": "running"}
     expect(end_of(page).get_by_role("link", name="Open the new notebook")).to_have_attribute("href", f"{lab.url}lab")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from spawner.ledger import EndReason, TicketState
-from spawner.ledger.pool import tickets
+from spawner.ledger.pool import instances, tickets
 from spawner.refusals import REFUSAL_HEADER
 from tests.hub.queue_users import Person, alive, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, browser_client, eventually, running_stack, write_catalog
@@ -213,6 +213,7 @@ def test_a_held_slot_is_started_once_from_several_tabs(stack: Stack) -> None:
     assert ann.instance.id != before.id
     since = [instance for instance in history(stack) if instance.requested_at > before.requested_at]
     assert [instance.id for instance in since] == [ann.instance.id], "one start, which nobody has interrupted"
+    assert stack.ledger.read(instances.get, before.id).reason is EndReason.SWITCHED, "ann did not stop it"
     wait_for_order(stack)
     ann.stop()
 

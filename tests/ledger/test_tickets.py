@@ -118,7 +118,7 @@ def test_a_start_that_its_user_cancels_ends_the_ticket(ledger: Ledger, reason: E
     request(ledger, "i1")
     join(ledger, state=TicketState.CALLED, instance_id="i1")
     ledger.write(instances.mark_stopping, "i1", reason=reason, now=later(5))
-    is_over = reason in (EndReason.STOPPED, EndReason.RESTARTED, EndReason.CANCELLED, EndReason.SHUT_DOWN)
+    is_over = reason in {"stopped", "restarted", "switched", "cancelled", "shut_down"}
     assert ledger.read(tickets.get, "t").state is (TicketState.CANCELLED if is_over else TicketState.CALLED)
 
 

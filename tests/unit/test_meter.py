@@ -73,7 +73,7 @@ def test_the_person_pays_for_no_end_by_the_platform(reason: EndReason) -> None:
 def test_a_person_cannot_end_a_run_so_that_it_is_given_back() -> None:
     by_the_person = {
         EndReason.STOPPED, EndReason.CANCELLED, EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK,
-        EndReason.RESTARTED, EndReason.DEADLINE, EndReason.GUARD, EndReason.BANNED,
+        EndReason.RESTARTED, EndReason.SWITCHED, EndReason.DEADLINE, EndReason.GUARD, EndReason.BANNED,
     }  # fmt: skip
     assert by_the_person.isdisjoint(meter.REFUNDED)
 

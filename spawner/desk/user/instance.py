@@ -196,10 +196,17 @@ class ClaimTicketHandler(StopHandler):
             if ticket is None and before is None:
                 raise NotCalled("No notebook is reserved for you.", next_step="Wait until it is your turn.")
             if ticket is not None and ticket.instance_id is None:
+                await self.desk.ledger.awrite(self.leave_running)
                 await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
                 await self.begin(ticket)
             else:
                 self.answer(await self.state(), 202)  # a request of another tab has claimed it already
+
+    def leave_running(self, connection: Connection) -> None:
+        """Write why the running instance ends, before the hub writes that its user stopped it."""
+        current = instances.latest(connection, self.person_id, "")
+        if current is not None and current.state in LIVE:
+            self.parts.admission.intend_end(connection, current.id, EndReason.SWITCHED)
 
     async def called_ticket(self) -> Ticket | None:
         """The user's ticket for the default server that was called."""

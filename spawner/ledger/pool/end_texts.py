@@ -32,6 +32,7 @@ class EndText:
 END_TEXTS: Mapping[EndReason, EndText] = {
     EndReason.STOPPED: EndText("Your notebook was stopped.", "Stopped by the user", "Stopped by you"),
     EndReason.RESTARTED: EndText("You restarted your notebook.", "Restarted by the user", "Restarted by you"),
+    EndReason.SWITCHED: EndText("You switched to another notebook.", "Switched to another notebook"),
     EndReason.CANCELLED: EndText("Start cancelled.", "Start cancelled by the user", "Start cancelled", files=NO_FILES),
     EndReason.DEADLINE: EndText("Your notebook reached its time limit.", "Time limit reached"),
     EndReason.CRASHED: EndText("Your notebook exited on its own.", "Exited on its own"),

@@ -89,11 +89,19 @@ class EndReason(StrEnum):
     """Nobody used it, and nobody answered the notice of that."""
     RESTARTED = "restarted"
     """The user restarted it. The new instance has a slot already."""
+    SWITCHED = "switched"
+    """The user opened the notebook that was reserved for them in the queue."""
     ADMINISTRATOR = "administrator"
     """An administrator stopped it, on the page or by the API."""
 
 
-USER_ENDED = (EndReason.STOPPED, EndReason.RESTARTED, EndReason.CANCELLED, EndReason.SHUT_DOWN)
+USER_ENDED = (
+    EndReason.STOPPED,
+    EndReason.RESTARTED,
+    EndReason.SWITCHED,
+    EndReason.CANCELLED,
+    EndReason.SHUT_DOWN,
+)
 """The user ended it."""
 
 

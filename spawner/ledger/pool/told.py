@@ -14,6 +14,7 @@ NOT_TOLD = frozenset(
     {
         EndReason.STOPPED,
         EndReason.RESTARTED,
+        EndReason.SWITCHED,
         EndReason.CANCELLED,
         EndReason.SUPERSEDED,
         EndReason.SHUT_DOWN,

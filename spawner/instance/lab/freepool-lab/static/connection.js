@@ -157,7 +157,7 @@ export class Connection extends EventTarget {
     this.#changed();
   }
 
-  /** Another instance answers at this address: the person has restarted on the desk or in another tab. */
+  /** Another instance answers at this address: the user has restarted or switched, on the desk or in another tab. */
   async #replaced() {
     this.abort.abort();
     const end = await this.#askEnd();
