@@ -10,24 +10,30 @@ from spawner.instance.save.git import DEFAULT_USER
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 STYLE = """
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;--line:#8886;--good:#0a7a4b;--bad:#b3261e}
-body{margin:0}main,.row{box-sizing:border-box;margin:0 auto;max-width:46rem;padding:0 1rem}
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;--line:#dfe5e6;--field:#87939a;--good:#0d7250;
+--bad:#b3261e;--ground:#fafbfb;--surface:#fff;--text:#12181b;--accent:#0b6b75;--on-accent:#fff}
+body{margin:0;background:var(--ground);color:var(--text)}
+main,.row{box-sizing:border-box;margin:0 auto;max-width:46rem;padding:0 1rem}
 main{padding-block:1.5rem 3rem}
-header{border-bottom:1px solid var(--line)}.row{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem 1rem;
+header{background:var(--surface);border-bottom:1px solid var(--line)}
+.row{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem 1rem;
 min-height:3.5rem}.row a{color:inherit;text-decoration:none;font-size:.9rem}.row a:hover{text-decoration:underline}
 .row .brand{display:flex;align-items:center;gap:.6rem;margin-right:auto;font-size:1rem;font-weight:600}
 .row [aria-current]{font-weight:600}
 @media(max-width:30rem){.row [aria-current]{display:none}}
 h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:0 0 .25rem}
-section{border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem;margin:1.25rem 0}
+section{background:var(--surface);
+border:1px solid var(--line);border-radius:14px;padding:1rem 1.25rem;margin:1.25rem 0}
 label{display:block;font-weight:600;margin:.9rem 0 .25rem}label.check{font-weight:400}
 input:not([type=checkbox]),select{box-sizing:border-box;width:100%;font:inherit;padding:.5rem .6rem;
-border:1px solid var(--line);border-radius:.4rem;background:Field;color:FieldText}
+border:1px solid var(--field);border-radius:8px;background:var(--surface);color:inherit}
 button,.button{display:inline-block;font:inherit;font-weight:600;margin-top:1rem;padding:.55rem 1.1rem;border:1px solid
-var(--line);border-radius:.4rem;background:ButtonFace;color:ButtonText;text-decoration:none;cursor:pointer}
+var(--line);border-radius:9px;background:var(--surface);color:inherit;text-decoration:none;cursor:pointer}
+button{border-color:var(--accent);background:var(--accent);color:var(--on-accent)}
 .hint{opacity:.75;margin:.25rem 0}.result{border-left:.3rem solid var(--good);padding:.1rem 0 .1rem .9rem}
 .result.bad{border-color:var(--bad)}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem}
-@media(prefers-color-scheme:dark){:root{--good:#4cc38a;--bad:#ff8a80}}
+@media(prefers-color-scheme:dark){:root{--line:#263034;--field:#6d7b82;--good:#57c79c;--bad:#f58d84;--ground:#0e1214;
+--surface:#151b1e;--text:#eaeff0;--accent:#62c8d1;--on-accent:#06262a}}
 """
 
 
