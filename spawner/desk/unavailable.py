@@ -10,7 +10,7 @@ from spawner.desk.report_view import make_report
 
 NOTEBOOK = re.compile(r"/user/[^/]+(/|$)")
 LONGEST_PATH = 500
-AWAY = "The platform is not responding right now. Running notebooks are not affected. Try again in a moment."
+AWAY = "Running notebooks are not affected. Try again in a moment."
 NOTEBOOK_AWAY = "It may have just ended, or be busy. The home page shows its state."
 
 

@@ -40,7 +40,7 @@ LEFT = {
 def give(page: Page, say: Callable[..., str], hours: str, reason: str, *, to: str = "") -> None:
     """Fill in the form, and send it."""
     if to:
-        page.get_by_label(say("User: name or id")).fill(to)
+        page.get_by_label(say("Name or ID of the user")).fill(to)
     page.get_by_label(say("Class of hours")).select_option("cpu")
     page.get_by_label(say("Hours"), exact=True).fill(hours)
     page.get_by_label(say("Reason, shown to the user")).first.fill(reason)
@@ -130,7 +130,7 @@ def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one stor
         board.goto(f"{shared_stack.url}/services/desk/admin/allowances")
         near = board.get_by_role("region", name=say("Near the limit"))
         expect(near.get_by_text(name)).to_have_count(0 if problem else 1)
-        board.get_by_label(say("Id of the run")).fill(instance.id)
+        board.get_by_label(say("ID of the run")).fill(instance.id)
         board.get_by_label(say("Reason, shown to the user")).last.fill("slow disk")
         button(board, say("Give back")).click()
         if problem:

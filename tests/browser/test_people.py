@@ -116,7 +116,7 @@ def test_a_user_is_found_banned_unbanned_exported_and_forgotten_by_keyboard(  # 
     assert shared_stack.api("DELETE", f"/users/{name}").status_code == 204
     eventually(lambda: shared_stack.ledger.read(people.get, person_id).hub_id is None, what="the deletion")
     desk.reload()
-    expect(desk.get_by_role("main")).to_contain_text(say("Anyone who logs in with this account later is a new user."))
+    expect(desk.get_by_role("main")).to_contain_text(say("Anyone who signs in with this account later is a new user."))
     desk.set_viewport_size(PHONE)  # type: ignore[arg-type]
     assert_fits(desk)
     violations += findings(desk, "forget")

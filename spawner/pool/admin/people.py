@@ -83,7 +83,7 @@ BAN_STAYS_FOR_GOOD = (
     "The ban stays, and with it a hash of the login: this account is banned at each login. It has no end."
 )
 BAN_OF_NOBODY = "The ban then applies to no one: sign-ins here have no permanent ID, so a new link makes a new user."
-SOMEBODY_NEW = "Anyone who logs in with this account later is a new user."
+SOMEBODY_NEW = "Anyone who signs in with this account later is a new user."
 ELSEWHERE = "Logs and backups still have the name until they are rotated or deleted (docs/admin.md)."
 BILLS = ("consents", "orders", "order_events", "bindings")
 

@@ -66,8 +66,9 @@ PAGES = (
 
 AS_ELSEWHERE = """() => {
   const command = document.querySelector(".terminal code");
-  const name = command?.textContent.split(" ").at(-1);
-  if (name) command.textContent = `~/freepool/.venv/bin/freepool link --state ~/freepool/.freepool ${name}`;
+  const [program, , , state] = command?.children ?? [];
+  if (program) program.textContent = "~/freepool/.venv/bin/freepool";
+  if (state) state.textContent = "~/freepool/.freepool";
 }"""
 """The landing page shows paths of this machine, which belong in no document."""
 
