@@ -83,7 +83,9 @@ def make_schema(engine: Engine, schema: str) -> None:
     """Make a schema of PostgreSQL, where it is missing: JupyterHub makes its tables, and no schema."""
     if engine.dialect.name == "postgresql":
         with engine.begin() as connection:
-            connection.execute(CreateSchema(schema, if_not_exists=True))
+            # PostgreSQL asks for the right to create one before it looks whether the schema exists.
+            if schema not in inspect(connection).get_schema_names():
+                connection.execute(CreateSchema(schema, if_not_exists=True))
 
 
 def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
