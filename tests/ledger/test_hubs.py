@@ -115,9 +115,15 @@ def test_a_user_made_later_under_the_name_of_one_who_was_moved_is_somebody_else(
 
 def test_a_moved_person_is_erased_once_the_former_hub_has_deleted_the_user(two: Ledger) -> None:
     drain(two)
-    (refusal,) = two.read(forgetting.preview, "ann", now=NOW).refusals
-    assert refusal.message == "JupyterHub still has the user ann."
+    refused = [one.message for one in two.read(forgetting.preview, "ann", now=NOW).refusals]
+    assert refused == ["The JupyterHub of the hub main, from which ann was moved, still has the user."]
+    assert two.read(forgetting.preview, "ann", now=NOW, is_gone=True).refusals == ()
+    there = HubUser(9, "ann", "2026-04-01T00:00:00Z", "b")
+    log_in(two, there, "new")
+    refused += [one.message for one in two.read(forgetting.preview, "ann", now=NOW).refusals]
+    assert refused[1:] == ["JupyterHub still has the user ann.", refused[0]], "by both hubs"
     two.write(people.leave, ANN)
+    two.write(people.leave, there)
     assert two.read(forgetting.preview, "ann", now=NOW).refusals == ()
 
 

@@ -36,6 +36,8 @@ HAS_USER = "JupyterHub still has the user {name}."
 STOP = "Stop it on the page Running notebooks first, or ban the user, which ends everything."
 DELETE_IT = "Its owner must delete it or unlink the account; a banned user can do both."
 DELETE_USER = "Delete the user from JupyterHub first, by its API: DELETE /hub/api/users/{name}."
+FORMER_HUB_HAS_USER = "The JupyterHub of the hub {hub}, from which {name} was moved, still has the user."
+DELETE_THERE = "Delete the user there first, by the API of that hub: DELETE /hub/api/users/{name}."
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ def _refusals(connection: Connection, person: Person, *, is_gone: bool) -> list[
         for order in orders.of_person(connection, person.id)
         if order.state not in OVER
     ]
-    if (person.hub_id is not None or people.has_user_elsewhere(connection, person.id)) and not is_gone:
+    if is_gone:
+        return found
+    if person.hub_id is not None:
         found.append(Conflict(HAS_USER, next_step=DELETE_USER, name=name))
-    return found
+    return found + [
+        Conflict(FORMER_HUB_HAS_USER, next_step=DELETE_THERE, name=name, hub=hub)
+        for hub in people.former_hubs_with_user(connection, person.id)
+    ]

@@ -182,9 +182,11 @@ def leave(connection: Connection, user: HubUser) -> None:
     touch(connection)
 
 
-def has_user_elsewhere(connection: Connection, person_id: str) -> bool:
-    """Whether a hub from which the person was moved still has their user, as far as the ledger knows."""
-    return connection.execute(select(hub_moves.c.hub).where(hub_moves.c.person_id == person_id)).first() is not None
+def former_hubs_with_user(connection: Connection, person_id: str) -> list[str]:
+    """Hubs from which the person was moved, and which still have their user, as far as the ledger knows."""
+    is_left = (people.c.id == person_id) & ((people.c.hub != hub_moves.c.hub) | people.c.hub_id.is_(None))
+    query = select(hub_moves.c.hub).join(people, people.c.id == hub_moves.c.person_id).where(is_left)
+    return list(connection.execute(query.distinct().order_by(hub_moves.c.hub)).scalars())
 
 
 def current(connection: Connection, name: str, since: str, hub: str = MAIN_HUB) -> Person | None:
