@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -180,6 +181,15 @@ class Settings(AddressSettings):
                 "hubs: several hubs need one pool for all of them, on Kubernetes. On one machine each `freepool up` "
                 "has slots of its own, which reach its own hub only"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _hubs_have_hosts(self) -> Settings:
+        """Browsers send a cookie to all ports of a host, so two hubs on one host would end each other's sessions."""
+        hosts = [urlsplit(url).hostname for url in (self.public_url, *self.hubs.others.values())]
+        for host in hosts:
+            if hosts.count(host) > 1:
+                raise ValueError(f"hubs: {host} is the host of two hubs: give each a host name of its own")
         return self
 
     def webhook(self) -> str | None:

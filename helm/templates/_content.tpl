@@ -147,7 +147,18 @@ kubernetes:
 {{- fail "hubs: several hubs know people by the provider of their login: set login.settings, the same for all hubs." -}}
 {{- end -}}
 {{- end -}}
+{{- $hosts := list (urlParse (include "freepool.public" .)).hostname -}}
+{{- range $hubs.others -}}
+{{- $host := (urlParse .).hostname -}}
+{{- if has $host $hosts -}}
+{{- fail (printf "hubs.others: %s is the host of two hubs: give each a host name of its own, as cookies know no ports." $host) -}}
+{{- end -}}
+{{- $hosts = append $hosts $host -}}
+{{- end -}}
 {{- if not (include "freepool.ownsPool" .) -}}
+{{- if not $hubs.others -}}
+{{- fail "hubs.others: name the other hubs of the platform, main among them." -}}
+{{- end -}}
 {{- if not .Values.existingSecret -}}
 {{- fail "hubs.name: hubs share their secrets: name the Secret of the release of hub main in existingSecret, or a copy of it." -}}
 {{- end -}}

@@ -56,6 +56,8 @@ def test_one_hub_has_no_such_section() -> None:
         ({"models": {"enabled": True}}, "existingClaim"),
         ({"hubs": {"name": "B", "others": {}}}, "hubs"),
         ({"hubs": {"name": "b", "others": {"main": "https://a.example.org/path"}}}, "others"),
+        ({"hubs": {"name": "b", "others": {}}}, "name the other hubs"),
+        ({"hubs": {"name": "b", "others": {"main": "https://b.lab.example.org:8443"}}}, "host name of its own"),
     ],
 )
 def test_what_hubs_cannot_share_is_said_before_anything_changes(change: Values, why: str) -> None:

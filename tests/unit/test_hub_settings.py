@@ -71,6 +71,15 @@ def test_hubs_on_one_machine_would_end_each_others_notebooks() -> None:
     assert settings(kubernetes={"namespace": "pool"}).hubs == HUBS
 
 
+@pytest.mark.parametrize(
+    "others",
+    [{"b": "https://a.example.org:8443"}, {"b": "https://b.example.org", "c": "http://B.example.org:8001"}],
+)
+def test_hubs_on_one_host_would_get_each_others_cookies(others: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="host name of its own"):
+        settings(public="https://a.example.org", kubernetes={"namespace": "pool"}, hubs={"others": others})
+
+
 class Request:
     """A request of a browser, and where it is sent."""
 
