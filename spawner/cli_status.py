@@ -33,7 +33,7 @@ def run(settings: Settings, options: argparse.Namespace, say: Callable[[str], ob
     ledger = open_ledger(settings.ledger)
     try:
         now = utc_now()
-        snapshot = ledger.read(read_admin, limits=catalog.limits, now=now)
+        snapshot = ledger.read(read_admin, limits=catalog.limits, now=now, hub=settings.hubs.name)
         backend, texts = make_backend(settings, catalog), load_translations()["en"]
         state = AdminStateBuilder(snapshot, catalog, backend, texts, now).state(UserView(name="", admin=True))
         announcement = announcement_of(ledger.read(admin_settings.all_of))

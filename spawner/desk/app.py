@@ -104,7 +104,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         base=BASE,
         days=days,
         expositions=[
-            partial(exposition, catalog=catalog, backend=backend, days=days),
+            partial(exposition, catalog=catalog, backend=backend, days=days, hub=settings.hubs.name),
             AllowanceExposition(catalog),
             partial(catalog_exposition, is_refused=read.mistakes is not None),
         ],

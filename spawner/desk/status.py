@@ -117,7 +117,7 @@ async def _ledger(desk: Desk) -> tuple[float | None, bool]:
     """How long the database took to answer, None where it did not, and whether the steward has looked."""
 
     def read(connection: Connection) -> bool:
-        until = leases.ends_at(connection, leases.STEWARD)
+        until = leases.steward_ends_at(connection, desk.settings.hubs.name)
         return until is not None and until > utc_now()
 
     began = time.monotonic()

@@ -58,6 +58,16 @@ def ends_at(connection: Connection, name: str) -> datetime | None:
     return connection.execute(select(leases.c.expires_at).where(leases.c.name == name)).scalar()
 
 
+def steward_ends_at(connection: Connection, hub: str) -> datetime | None:
+    """When nobody acts on the pool any more, or nobody serves this hub, unless renewed. None if one has never been held.
+
+    A hub's own steward may be dead while another hub's acts on the pool.
+    """
+    names = STEWARD, of_hub(hub)
+    found = list(connection.execute(select(leases.c.expires_at).where(leases.c.name.in_(names))).scalars())
+    return min(found) if len(found) == len(names) else None
+
+
 def holder_of(connection: Connection, name: str, *, now: datetime) -> str | None:
     """Current holder of a lease; None if there is none."""
     return connection.execute(select(leases.c.holder).where(leases.c.name == name, leases.c.expires_at >= now)).scalar()

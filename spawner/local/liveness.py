@@ -78,7 +78,7 @@ def make_questions(settings: Settings, ledger: Ledger) -> Mapping[str, Question]
 
     async def steward() -> bool:
         try:
-            until = await ledger.aread(leases.ends_at, leases.STEWARD)
+            until = await ledger.aread(leases.steward_ends_at, settings.hubs.name)
         except FreepoolError:
             return True  # the ledger cannot be read now: that says nothing about the steward
         return until is not None and until > utc_now()

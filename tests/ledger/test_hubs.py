@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,14 +11,20 @@ import pytest
 
 from spawner.aio import KeyedTaskSet
 from spawner.errors import OfAnotherHub
+from spawner.desk.admin.metrics import read_scrape
+from spawner.desk.admin.state import read_admin
 from spawner.hub.groups import _different
 from spawner.hub.running import read_running
-from spawner.ledger import Ledger, TicketState
+from spawner.hub_settings import HubSettings
+from spawner.ledger import Ledger, TicketState, leases
 from spawner.ledger.people import bans, forgetting, groups, moves, people
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource, HubUser, Identity, Person
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.ledger.transitions import revision
+from spawner.local.liveness import make_questions
+from spawner.pool.build import utc_now
+from spawner.pool.day_reader import DayReader
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import _running
 from tests.ledger.pool import SimulatedPool
@@ -195,6 +202,30 @@ def test_a_guard_looks_at_its_own_hubs_instances(two: Ledger) -> None:
     instance = pool.start("ann")
     assert [one.id for one in two.read(_running, "main")] == [instance.id]
     assert two.read(_running, "b") == []
+
+
+async def test_a_hub_whose_own_steward_is_dead_says_so_while_another_acts_on_the_pool(ledger: Ledger) -> None:
+    now, duration = utc_now(), timedelta(hours=1)
+    for name in (leases.STEWARD, leases.of_hub("main")):
+        assert ledger.write(leases.hold, name, holder="a", now=now, duration=duration)
+
+    def ends(hub: str) -> list[datetime | None]:
+        limits, days = SimulatedPool(ledger).catalog.limits, DayReader()
+        return [
+            ledger.read(read_admin, limits=limits, now=now, hub=hub).lease_ends_at,
+            ledger.read(read_scrape, limits=limits, now=now, days=days, hub=hub).lease_ends_at,
+        ]
+
+    async def is_alive(hub: str) -> bool:
+        settings: Any = SimpleNamespace(hubs=HubSettings.model_construct(name=hub))
+        return await make_questions(settings, ledger)["steward"]()
+
+    assert ends("main") == [now + duration] * 2
+    assert ends("b") == [None] * 2
+    assert ledger.write(leases.hold, leases.of_hub("b"), holder="b", now=now, duration=-duration)
+    assert ends("b") == [now - duration] * 2
+    assert await is_alive("main")
+    assert not await is_alive("b")
 
 
 def _dispatcher(pool: SimulatedPool, name: str, asked: list[tuple[str, str]]) -> tuple[Dispatcher, KeyedTaskSet]:

@@ -57,8 +57,8 @@ class Scrape:
     """By flavor: what the backend said when the last slot of the last minutes found no room."""
 
 
-def read_scrape(connection: Connection, *, limits: Limits, now: datetime, days: DayReader) -> Scrape:
-    """Read them in the transaction of `connection`."""
+def read_scrape(connection: Connection, *, limits: Limits, now: datetime, days: DayReader, hub: str) -> Scrape:
+    """Read them in the transaction of `connection`. `hub`: the desk's."""
     unended = instances.unended(connection)
     return Scrape(
         warm=read_demand(connection, now=now),
@@ -67,15 +67,17 @@ def read_scrape(connection: Connection, *, limits: Limits, now: datetime, days: 
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         no_room=slots.no_room_messages(connection, since=now - NO_ROOM_HOLDS),
         day=days.read(connection, now=now),
-        lease_ends_at=leases.ends_at(connection, leases.STEWARD),
+        lease_ends_at=leases.steward_ends_at(connection, hub),
         now=now,
     )
 
 
-def exposition(connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend, days: DayReader) -> bytes:
+def exposition(
+    connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend, days: DayReader, hub: str
+) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    scrape = read_scrape(connection, limits=catalog.limits, now=now, days=days)
+    scrape = read_scrape(connection, limits=catalog.limits, now=now, days=days, hub=hub)
     registry.register(PoolCollector(scrape, catalog, backend))
     return generate_latest(registry)
 

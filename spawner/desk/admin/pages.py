@@ -61,7 +61,8 @@ class AdminHandler(Handler):
     async def admin_state(self) -> AdminState:
         """The page's state, read now."""
         desk, now = self.desk, utc_now()
-        snapshot = await desk.ledger.aread(read_admin, limits=desk.catalog.limits, now=now, days=desk.days)
+        hub = desk.settings.hubs.name
+        snapshot = await desk.ledger.aread(read_admin, limits=desk.catalog.limits, now=now, days=desk.days, hub=hub)
         return AdminStateBuilder(snapshot, desk.catalog, desk.backend, self.language_texts, now).state(
             UserView(name=self.user_name, admin=True)
         )

@@ -31,6 +31,7 @@ from spawner.desk.admin.views import (
 )
 from spawner.desk.i18n import Translations
 from spawner.desk.views import UserView
+from spawner.hub_settings import MAIN_HUB
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, TicketState, leases
 from spawner.ledger.pool import instances, slots, user_namespaces
 from spawner.ledger.pool.user_namespaces import NodeSupport
@@ -78,9 +79,9 @@ class AdminSnapshot:
 
 
 def read_admin(
-    connection: Connection, *, limits: Limits, now: datetime, days: DayReader | None = None
+    connection: Connection, *, limits: Limits, now: datetime, days: DayReader | None = None, hub: str = MAIN_HUB
 ) -> AdminSnapshot:
-    """Read them in the transaction of `connection`. `days`: of a process that shows them often."""
+    """Read them in the transaction of `connection`. `days`: of a process that shows them often. `hub`: its own."""
     unended = instances.unended(connection)
     return AdminSnapshot(
         warm=read_demand(connection, now=now),
@@ -88,7 +89,7 @@ def read_admin(
         activities=read_activities(connection, unended),
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=(days or DayReader()).read(connection, now=now),
-        lease_ends_at=leases.ends_at(connection, leases.STEWARD),
+        lease_ends_at=leases.steward_ends_at(connection, hub),
         tried=user_namespaces.all_of(connection),
     )
 
