@@ -21,24 +21,29 @@ PAGE = "services/desk/terms/accept"
 
 
 def ask_before_spawn() -> None:
-    """JupyterHub's page `/hub/spawn` leads a user who has not accepted the terms to the page that asks."""
+    """JupyterHub's page `/hub/spawn` checks its user first."""
 
     async def prepare(handler: Any) -> None:
         await BaseHandler.prepare(handler)
-        if handler._finished or not is_user(handler.current_user):
-            return
-        context = hub_pool(handler.settings)
-        if not context.documents.must_accept:
-            return
-        of_hub = hub_people(handler.settings)
-        try:
-            person = await of_hub.of(of_hub.user(handler.current_user))
-        except OfAnotherHub as refusal:
-            lead_to_hub(handler, context.settings, refusal)
-        if not await has_accepted(context, person):
-            handler.redirect(accept_url(handler.hub.base_url, handler.request.uri))
+        if not handler._finished:
+            await check_before_spawn(handler)
 
     SpawnHandler.prepare = prepare
+
+
+async def check_before_spawn(handler: Any) -> None:
+    """Redirect a user who was moved to their own hub, and one who has not accepted the terms to the page that asks."""
+    context = hub_pool(handler.settings)
+    must_accept = context.documents.must_accept
+    if not is_user(handler.current_user) or not (must_accept or context.settings.hubs.has_others):
+        return
+    of_hub = hub_people(handler.settings)
+    try:
+        person = await of_hub.of(of_hub.user(handler.current_user))
+    except OfAnotherHub as refusal:
+        lead_to_hub(handler, context.settings, refusal)
+    if must_accept and not await has_accepted(context, person):
+        handler.redirect(accept_url(handler.hub.base_url, handler.request.uri))
 
 
 async def require_accepted(context: HubPool, person: Person, asking: Any) -> None:

@@ -6,15 +6,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from jupyterhub import orm
+from tornado.web import Finish
 
 from spawner.aio import KeyedTaskSet
-from spawner.errors import OfAnotherHub
+from spawner.errors import NameTaken, OfAnotherHub
 from spawner.desk.admin.metrics import read_scrape
 from spawner.desk.admin.state import read_admin
+from spawner.hub.context import HUB_POOL_KEY
 from spawner.hub.groups import _different
+from spawner.hub.people import PEOPLE_KEY, HubPeople
 from spawner.hub.running import read_running
+from spawner.hub.terms import check_before_spawn
 from spawner.hub_settings import HubSettings
 from spawner.ledger import Ledger, TicketState, leases
 from spawner.ledger.people import bans, forgetting, groups, moves, people
@@ -25,8 +31,10 @@ from spawner.ledger.transitions import revision
 from spawner.local.liveness import make_questions
 from spawner.pool.build import utc_now
 from spawner.pool.day_reader import DayReader
+from spawner.settings import Settings
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import _running
+from spawner.terms.documents import documents_of
 from tests.ledger.pool import SimulatedPool
 from tests.ledger.rows import NOW, request
 from tests.paid.make import write_binding, write_order
@@ -226,6 +234,59 @@ async def test_a_hub_whose_own_steward_is_dead_says_so_while_another_acts_on_the
     assert ends("b") == [now - duration] * 2
     assert await is_alive("main")
     assert not await is_alive("b")
+
+
+def hub_people(ledger: Ledger, name: str) -> HubPeople:
+    """The people of one of two hubs, whose users log in by a link and need not accept terms."""
+    others = {"main": "https://a.example.org", "b": "https://b.example.org"}
+    settings = Settings.model_validate(
+        {
+            "catalog": "/c",
+            "state": "/s",
+            "examples": "/e",
+            "public": others.pop(name),
+            "kubernetes": {"namespace": "pool"},
+            "hubs": {"name": name, "others": others},
+        }
+    )
+    made = HubPeople(settings, now=lambda: NOW, new_id=lambda: "new")
+    vars(made)["ledger"] = ledger
+    return made
+
+
+async def test_the_page_that_starts_a_notebook_redirects_who_was_moved_also_without_terms(
+    sqlite_ledger: Ledger,
+) -> None:
+    log_in(sqlite_ledger, ANN)
+    of_main, pool = hub_people(sqlite_ledger, "main"), SimulatedPool(sqlite_ledger)
+    asked: list[str] = []
+    created = datetime.fromisoformat(SINCE).replace(tzinfo=None)
+    context = SimpleNamespace(settings=of_main.settings, documents=documents_of(of_main.settings, pool.catalog))
+    handler = SimpleNamespace(
+        current_user=SimpleNamespace(id=1, name="ann", created=created, orm_user=orm.User(name="ann")),
+        settings={HUB_POOL_KEY: context, PEOPLE_KEY: lambda: of_main},
+        request=SimpleNamespace(uri="/hub/spawn?flavor=small"),
+        redirect=asked.append,
+    )
+    await check_before_spawn(handler)
+    assert asked == []
+    drain(sqlite_ledger)
+    with pytest.raises(Finish):
+        await check_before_spawn(handler)
+    assert asked == ["https://b.example.org/hub/spawn?flavor=small"]
+
+
+async def test_somebody_else_does_not_get_the_name_of_who_was_moved_and_has_not_come_yet(
+    sqlite_ledger: Ledger,
+) -> None:
+    log_in(sqlite_ledger, ANN)
+    drain(sqlite_ledger)
+    of_b, admitted = hub_people(sqlite_ledger, "b"), AsyncMock()
+    with orm.new_session_factory("sqlite:///:memory:")() as session:
+        with pytest.raises(NameTaken):
+            await of_b.log_in(session, "ann", subject("another"), admitted)
+        admitted.assert_not_called()
+        assert await of_b.log_in(session, "ann", subject("ann"), admitted) == "ann"
 
 
 def _dispatcher(pool: SimulatedPool, name: str, asked: list[tuple[str, str]]) -> tuple[Dispatcher, KeyedTaskSet]:
