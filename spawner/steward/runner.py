@@ -68,6 +68,15 @@ LONGEST_COUNTING = timedelta(days=30)
 """Charges are kept for at least so long: hours of this week and the last are counted from them."""
 
 
+def role_of(held: frozenset[str], hub: str) -> str:
+    """What a steward does that holds these leases, as the log says it."""
+    if leases.STEWARD in held:
+        return "the steward works"
+    if held:
+        return f"the steward serves hub {hub}; another one acts on the pool"
+    return "the steward is on standby: another one works"
+
+
 class Steward:
     """The steward of one pool."""
 
@@ -129,6 +138,11 @@ class Steward:
     def lease_names(self) -> tuple[str, str]:
         """The leases that this steward takes if it can: the pool's, which is one for all hubs, and its hub's."""
         return leases.STEWARD, leases.of_hub(self._hub.name)
+
+    @property
+    def role(self) -> str:
+        """What this steward did in its last round, for the log."""
+        return role_of(self._held, self._hub.name)
 
     @property
     def _acts_on_pool(self) -> bool:
@@ -365,11 +379,11 @@ def _store(settings: Settings) -> Store | None:
 async def _run_rounds(steward: Steward, stopping: asyncio.Event, heartbeat: Heartbeat) -> None:
     while not stopping.is_set():
         try:
-            is_holder = await steward.round()
+            await steward.round()
             if not heartbeat.is_ready:
                 await steward.pool.view.refresh()  # one on standby has not looked at the backend yet
                 heartbeat.ready()
-                log.info("the steward works" if is_holder else "the steward is on standby: another one works")
+                log.info("%s", steward.role)
         except BackendUnavailable as error:
             log.warning("the backend is unreachable, so this round was skipped: %s", error)
         except FreepoolError:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from spawner.errors import BackendUnavailable
+from spawner.ledger import leases
 from spawner.steward import runner
 from spawner.steward.heartbeat import ALIVE, READY, Heartbeat
 from tests.helm.chart import manifest_of, render
@@ -38,6 +39,18 @@ def test_a_steward_is_alive_for_two_minutes_after_a_round(tmp_path: Path) -> Non
     assert not probe("livenessProbe", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("held", "role"),
+    [
+        ((leases.STEWARD, leases.of_hub("b")), "the steward works"),
+        ((leases.of_hub("b"),), "the steward serves hub b; another one acts on the pool"),
+        ((), "the steward is on standby: another one works"),
+    ],
+)
+def test_the_log_says_what_a_steward_of_several_hubs_does(held: tuple[str, ...], role: str) -> None:
+    assert runner.role_of(frozenset(held), "b") == role
+
+
 @pytest.mark.parametrize("is_holder", [True, False])
 async def test_it_is_ready_once_it_has_seen_ledger_and_backend(tmp_path: Path, is_holder: bool) -> None:
     stopping, seen, answers = asyncio.Event(), [], iter([False, True])
@@ -56,7 +69,7 @@ async def test_it_is_ready_once_it_has_seen_ledger_and_backend(tmp_path: Path, i
         return None
 
     steward: Any = SimpleNamespace(
-        round=a_round, pool=SimpleNamespace(view=SimpleNamespace(refresh=refresh, changed=changed))
+        round=a_round, role="", pool=SimpleNamespace(view=SimpleNamespace(refresh=refresh, changed=changed))
     )
     await asyncio.wait_for(runner._run_rounds(steward, stopping, Heartbeat(tmp_path)), 10)
     assert seen == [False, False]
