@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from spawner.desk.admin.platform_metrics import Space
-from tests.alerts.moments import (
+from tests.alerts.scrapes import (
     ALL_IN_USE,
     CORDONED,
     MAINTENANCE,
@@ -23,7 +23,7 @@ from tests.alerts.moments import (
     PAUSED,
     QUOTA,
     WARM,
-    Moment,
+    Samples,
     ago,
     catalog,
     channels,
@@ -51,27 +51,27 @@ MINUTES = 20
 
 @dataclass(frozen=True)
 class Case:
-    """`fires` is a scrape that makes the alert fire with `labels`; it does not at the moments of `below`."""
+    """`fires` is a scrape that makes the alert fire with `labels`; it does not with those of `below`."""
 
     alert: str
-    fires: Moment
-    below: list[Moment]
+    fires: Samples
+    below: list[Samples]
     summary: str
     labels: Labels = field(default_factory=dict)
 
 
 SMALL = {"flavor": "small"}
 CASES = [
-    Case("FreepoolHubAway", platform(away="hub"), [platform()], "The hub does not answer.", {"part": "hub"}),
+    Case("FreepoolHubDown", platform(away="hub"), [platform()], "The hub does not answer.", {"part": "hub"}),
     Case(
         "FreepoolProxyUnreachable",
         platform(away="proxy"),
         [platform()],
-        "The desk is not reached by the proxy.",
+        "The desk cannot be reached through the proxy.",
         {"part": "proxy"},
     ),
     Case(
-        "FreepoolDatabaseAway",
+        "FreepoolDatabaseDown",
         platform(away="database"),
         [platform()],
         "The ledger's database does not answer.",
@@ -83,12 +83,12 @@ CASES = [
         [platform(seconds=1)],
         "A small read of the database takes 1.01s.",
     ),
-    Case("FreepoolStewardAway", pool(lease=0), [pool(lease=0.1)], "No steward works."),
+    Case("FreepoolStewardDown", pool(lease=0), [pool(lease=0.1)], "No steward holds the lease."),
     Case(
         "FreepoolCatalogRefused",
         catalog(is_refused=True),
         [catalog(is_refused=False)],
-        "The catalog has mistakes, and the last one without mistakes is in use.",
+        "The catalog has mistakes. The last version without mistakes is in use.",
     ),
     Case(
         "FreepoolStateDiskFull",
@@ -111,7 +111,7 @@ CASES = [
         "FreepoolStartsFail",
         pool(failed=3, usable=11),
         [pool(failed=3, usable=12), pool(failed=2)],
-        "3 starts of small failed within 15 minutes.",
+        "Starts of small that failed within 15 minutes: 3.",
         SMALL,
     ),
     Case(
@@ -124,28 +124,28 @@ CASES = [
             pool(settings=PAUSED),
             pool(settings=MAINTENANCE),
         ],
-        "small has had no warm slot for 15 minutes; 2 should wait.",
+        "small has had no warm slot for 15 minutes; its target is 2.",
         SMALL,
     ),
     Case(
         "FreepoolPoolFull",
         pool(waits=60, no_room=NO_NODE),
         [pool(no_room=NO_NODE), pool(waits=60), pool(slots=ALL_IN_USE, waits=60)],
-        "Users wait for small, which lacks nodes below its limit.",
+        "Users wait for small, which is below its limit: no room (nodes).",
         SMALL | {"of": "nodes"},
     ),
     Case(
         "FreepoolPoolFull",
         pool(waits=60, no_room=QUOTA),
         [],
-        "Users wait for small, which lacks quota below its limit.",
+        "Users wait for small, which is below its limit: no room (quota).",
         SMALL | {"of": "quota"},
     ),
     Case(
         "FreepoolPoolFull",
         pool(slots=OTHERS_USE_MEMORY, waits=60, memory=GIB),
         [pool(slots=OTHERS_USE_MEMORY, waits=60, memory=2 * GIB)],
-        "Users wait for small, which lacks memory below its limit.",
+        "Users wait for small, which is below its limit: no room (memory).",
         SMALL | {"of": "memory"},
     ),
     Case(
@@ -166,14 +166,14 @@ CASES = [
         "FreepoolPaidAlarm",
         paid(unknown(posted=301)),
         [paid(), paid(unknown(posted=300))],
-        "1 paid instances need a look: unknown.",
+        "Paid instances that need attention (unknown): 1.",
         {"kind": "unknown"},
     ),
     Case(
         "FreepoolPaidAlarm",
         paid(running(spent="5.01")),
         [paid(running())],
-        "1 paid instances need a look: over_cap.",
+        "Paid instances that need attention (over_cap): 1.",
         {"kind": "over_cap"},
     ),
     Case("FreepoolPaidUnwatched", paid(lease=0), [paid(lease=0.1)], "No steward watches paid instances."),
@@ -191,8 +191,8 @@ def test_the_rules_are_valid() -> None:
 
 
 def test_each_alert_fires_and_does_not_just_below(tmp_path: Path) -> None:
-    """Each moment is an installation of its own, with a job of its own; all are there at the same time."""
-    assert {case.alert for case in CASES} == set(ALERTS) - {"FreepoolDeskAway"}
+    """Each case is an installation with a job of its own; Prometheus has all of them at the same time."""
+    assert {case.alert for case in CASES} == set(ALERTS) - {"FreepoolDeskDown"}
     series: list[Series] = []
     expected: Expected = {}
     for number, case in enumerate(CASES):
@@ -203,15 +203,15 @@ def test_each_alert_fires_and_does_not_just_below(tmp_path: Path) -> None:
             minutes = int(ALERTS[case.alert]["for"].removesuffix("m"))
             for minute, fired in ((minutes - 1, []), (minutes, [fires]), (MINUTES, [fires])):
                 expected.setdefault((case.alert, minute), []).extend(fired)
-            for below, moment in enumerate(case.below):
-                series += _series(case.alert, [moment] * len(desks), desks, {"job": f"{number}-{place}-below-{below}"})
-        if case.alert.endswith(("HubAway", "Unreachable", "DatabaseAway")):  # one of two desks reaches it
+            for below, samples in enumerate(case.below):
+                series += _series(case.alert, [samples] * len(desks), desks, {"job": f"{number}-{place}-below-{below}"})
+        if case.alert.endswith(("HubDown", "Unreachable", "DatabaseDown")):  # one of two desks reaches it
             series += _series(case.alert, [case.fires, *case.below], ON_A_CLUSTER, {"job": f"{number}-one-of-two"})
     _run([_test(series, expected)], tmp_path)
 
 
-def test_a_desk_that_tells_nothing_is_noticed_also_beside_another_installation(tmp_path: Path) -> None:
-    alert, summary = "FreepoolDeskAway", "Prometheus gets no metrics of Freepool's desk."
+def test_a_desk_without_metrics_is_noticed_also_beside_another_installation(tmp_path: Path) -> None:
+    alert, summary = "FreepoolDeskDown", "Prometheus gets no metrics from Freepool's desk."
     name, part, job = "freepool_part_up", {"part": "database"}, {"job": "freepool"}
     ends, goes_on = "1x4 stale", f"1x{MINUTES}"
     other = name, {"namespace": "elsewhere", "instance": "10.244.0.9:8002"} | job | part, goes_on
@@ -239,13 +239,13 @@ def _kept(labels: Labels) -> Labels:
     return {name: value for name, value in labels.items() if name not in ("instance", "pod")}
 
 
-def _series(alert: str, moments: list[Moment], desks: list[Labels], job: Labels) -> list[Series]:
+def _series(alert: str, scrapes: list[Samples], desks: list[Labels], job: Labels) -> list[Series]:
     """What the desks tell all the time, of the metrics that the alert uses."""
     used = set(re.findall(r"\bfreepool_\w+", ALERTS[alert]["expr"]))
     return [
         (name, labels | desk | job, f"{value}x{MINUTES}")
-        for moment, desk in zip(moments, desks, strict=True)
-        for name, labels, value in moment
+        for samples, desk in zip(scrapes, desks, strict=True)
+        for name, labels, value in samples
         if name in used
     ]
 

@@ -89,7 +89,7 @@ def test_alerts_are_left_out_and_get_the_address_of_their_runbook() -> None:
     some = {"enabled": True, "leaveOut": ["FreepoolQueueWait"], "runbook": "https://wiki.example.org/operate.md"}
     groups = manifest_of(render(monitoring(prometheusRule=some)), "PrometheusRule", RELEASE)["spec"]["groups"]
     urls = {one["alert"]: one["annotations"]["runbook_url"] for group in groups for one in group["rules"]}
-    assert urls["FreepoolHubAway"] == "https://wiki.example.org/operate.md#freepoolhubaway"
+    assert urls["FreepoolHubDown"] == "https://wiki.example.org/operate.md#freepoolhubdown"
     assert "FreepoolQueueWait" not in urls
     with pytest.raises(helm.HelmError, match="there is no alert FreepoolQueue: "):
         render(monitoring(prometheusRule=some | {"leaveOut": ["FreepoolQueue"]}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.alerts import moments
+from tests.alerts import scrapes
 from tests.alerts.programs import RULES
 from tests.stack import PROJECT
 
@@ -15,11 +15,11 @@ GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 PAGE = (PROJECT / "docs" / "operate.md").read_text()
 EXPORTED = [
-    *moments.pool(waits=1),
-    *moments.platform(space=moments.Space(1, 2)),
-    *moments.catalog(is_refused=False),
-    *moments.channels(late=1),
-    *moments.paid(moments.RUNNING),
+    *scrapes.pool(waits=1),
+    *scrapes.platform(space=scrapes.Space(1, 2)),
+    *scrapes.catalog(is_refused=False),
+    *scrapes.channels(late=1),
+    *scrapes.paid(scrapes.RUNNING),
 ]
 ADDED = {"instance", "pod"}
 """Labels of a scrape."""

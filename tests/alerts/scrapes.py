@@ -1,4 +1,4 @@
-"""What a scrape tells at moments that matter: the platform's own collectors make it of rows."""
+"""What Prometheus gets in states that matter: the platform's own collectors compute the samples from rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.unit import make
 from tests.unit.make import NOW, SimulatedBackend
 
 Sample = tuple[str, dict[str, str], float]
-Moment = list[Sample]
+Samples = list[Sample]
 
 CATALOG = make.catalog(make.flavor("small", limit=5, warm=2), make.flavor("large", limit=1))
 NO_NODE = "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available: 3 No victims."
@@ -44,7 +44,7 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def _samples(text: bytes) -> Moment:
+def _samples(text: bytes) -> Samples:
     return [
         (sample.name, sample.labels, sample.value)
         for family in text_string_to_metric_families(text.decode())
@@ -52,20 +52,20 @@ def _samples(text: bytes) -> Moment:
     ]
 
 
-def _collected(*collectors: Collector) -> Moment:
+def _collected(*collectors: Collector) -> Samples:
     registry = CollectorRegistry(auto_describe=False)
     for collector in collectors:
         registry.register(collector)
     return _samples(generate_latest(registry))
 
 
-def platform(*, away: str = "", seconds: float = 0.002, space: Space | None = None) -> Moment:
+def platform(*, away: str = "", seconds: float = 0.002, space: Space | None = None) -> Samples:
     """All parts work but `away`."""
     works = {part: part != away for part in ("pages", "hub", "queue", "database", "proxy")}
     return _collected(PlatformCollector(Status(works, NOW, seconds if works["database"] else None), space))
 
 
-def catalog(*, is_refused: bool) -> Moment:
+def catalog(*, is_refused: bool) -> Samples:
     return _samples(catalog_exposition(None, now=NOW, is_refused=is_refused))
 
 
@@ -79,7 +79,7 @@ def pool(
     no_room: str | None = None,
     settings: Iterable[str] = (),
     memory: int | None = None,
-) -> Moment:
+) -> Samples:
     """The pool's metrics. `waits`: for how long a ticket for `small` has waited; `no_room`: what the cluster said."""
     ticket = partial(make.ticket, "t", TicketState.WAITING)
     rows = {name: AdminSetting(name, {} if name == DRAIN else True, NOW, "ann") for name in settings}
@@ -112,13 +112,13 @@ OTHERS_USE_MEMORY = [make.slot("l", SlotState.CLAIMED, holder_id="l", flavor="la
 MAINTENANCE, PAUSED = (DRAIN,), (PAUSE + "small",)
 
 
-def channels(*, late: float) -> Moment:
+def channels(*, late: float) -> Samples:
     """The oldest mail that could not be sent is so old, in seconds."""
     deliveries = {ChannelKind.EMAIL: Delivery(late=1, late_since=ago(late)), ChannelKind.WEBHOOK: Delivery()}
     return _collected(ChannelCollector(ChannelSnapshot(deliveries, {}), NOW))
 
 
-def paid(*orders: Order, lease: float = 20, cap: str = "5.00") -> Moment:
+def paid(*orders: Order, lease: float = 20, cap: str = "5.00") -> Samples:
     snapshot = AlarmSnapshot(list(orders), {}, None, NOW + timedelta(seconds=lease), {}, {}, {}, {"c-o1": cap})
     return _collected(PaidCollector(snapshot, NOW, lambda *_: True))
 
