@@ -302,6 +302,8 @@ def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
         ({"catalogOverrides": {"examples": {"poem": None}}}, r"examples.poem: the catalog has no such"),
         ({"gateway": {"enabled": True, "hosts": ["a.org"]}}, r"name the Gateway .* in gateway\.parentRefs"),
         ({"gateway": {"enabled": True, "parentRefs": [{"name": "a"}]}}, r"name the host in gateway\.hosts"),
+        ({"gateway": GATEWAY | {"hosts": ["*.a.org"]}}, r"\*\.a\.org is none: name a host"),
+        ({"public": "https://203.0.113.1/", "gateway": GATEWAY}, r"203\.0\.113\.1 is none: name a host"),
         ({"backup": {"enabled": True}}, r"name the claim for the dumps in backup\.existingClaim"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is not a valid size"),
     ],
