@@ -8,6 +8,16 @@ extraVolumeMounts or extraEnv of any component.
 {{- with get (index . 0) (index . 1) }}{{ toYaml . }}{{ end -}}
 {{- end }}
 
+{{/*
+(list $ "extraEnv") → those of the hub, whose configuration the check runs, and of the check itself. What both have, such as
+by one YAML anchor, is there once: the API server refuses a pod with two volumes of one name.
+*/}}
+{{- define "freepool.moreOfCheck" -}}
+{{- $values := (index . 0).Values }}{{ $field := index . 1 -}}
+{{- $hub := ternary (list) (get $values.hub $field) $values.existingHub.enabled -}}
+{{- with concat $hub (get $values.check $field) | uniq }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
 {{/* (list $ "hub" $.Values.hub) → the top of a pod's spec */}}
 {{- define "freepool.podSpec" -}}
 {{- $root := index . 0 }}{{ $component := index . 1 }}{{ $own := index . 2 -}}

@@ -85,3 +85,16 @@ def test_what_reaches_the_database_before_its_component_has_the_same_variables_a
     (own, _) = check["spec"]["containers"]
     assert {"name": "own-hub", "mountPath": "/own/hub"} in own["volumeMounts"]
     assert {"name": "own-hub", "emptyDir": {}} in check["spec"]["volumes"]
+
+
+def test_what_hub_and_check_have_both_is_in_the_check_once() -> None:
+    """As with one YAML anchor for both; the API server refuses two volumes of one name, and two mounts at one path."""
+    same = {name: value for name, value in fields("ca").items() if name in ("extraEnv", "extraVolumes", "extraVolumeMounts")}
+    ((_, check),) = [(name, pod) for name, pod in pods(render({"hub": same, "check": same})) if name == "check"]
+    (own,) = check["spec"]["containers"]
+    for found, name in (
+        ([one["name"] for one in check["spec"]["volumes"]], "own-ca"),
+        ([one["mountPath"] for one in own["volumeMounts"]], "/own/ca"),
+        ([one["name"] for one in own["env"]], "OWN"),
+    ):
+        assert found.count(name) == 1
