@@ -258,6 +258,14 @@ def test_a_claim_of_the_administrators_own_takes_the_place_of_each_claim_of_the_
     assert mounted == {("postgres", "my-database"), ("models", "my-models"), ("backup", "my-dumps")}
 
 
+def test_large_numbers_of_the_backup_are_written_as_numbers() -> None:
+    """Helm reads them as floats, and 1e+06 is none for the API server, nor for the shell."""
+    own = {"enabled": True, "existingClaim": "d", "keep": 2_000_000, "seconds": 1_000_000}
+    job = manifest_of(render({"backup": own}), "CronJob", "freepool-backup")["spec"]["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] == 1_000_000
+    assert {"name": "KEEP", "value": "2000000"} in job["template"]["spec"]["containers"][0]["env"]
+
+
 def test_with_another_database_the_trial_database_is_not_installed() -> None:
     for values in (VALUE_SETS["external database"], VALUE_SETS["existing secret"]):
         assert [manifest for manifest in render(values) if "postgres" in manifest["metadata"]["name"]] == []
@@ -281,8 +289,13 @@ def test_no_notebook_preempts_another_pod() -> None:
 
 
 AUTOSCALED: Values = {
-    "pool": {"placeholders": {"cpu-basic": 3, "gpu-24g": 1}, "packing": True, "schedulerName": "packer"},
-    "catalogOverrides": {"flavors": {"gpu-24g": {"pod": {"node_selector": {"gpu": "a10"}, "extra": {"affinity": {}}}}}},
+    "pool": {"placeholders": {"cpu-basic": 3, "cpu-large": 1, "gpu-24g": 1}, "packing": True, "schedulerName": "packer"},
+    "catalogOverrides": {
+        "flavors": {
+            "cpu-large": {"pod": {"extra": {"affinity": {"nodeAffinity": {}}}}},
+            "gpu-24g": {"pod": {"node_selector": {"gpu": "a10"}, "extra": {"affinity": {}}}},
+        }
+    },
 }
 
 
@@ -293,6 +306,8 @@ def test_placeholders_hold_the_room_of_a_notebook_and_only_they_are_pushed_away(
     assert over == {f"{POOL}-instance-over-placeholder", f"{POOL}-warm-over-placeholder"}, (
         "other names: the policy of a class that exists cannot be changed"
     )
+    plain = [classes[f"{POOL}-{name}"]["preemptionPolicy"] for name in ("instance", "warm")]
+    assert plain == ["Never", "Never"], "other hubs of the pool, and old pods during an upgrade, name these"
     assert {classes[name]["value"] for name in over} == {0}, "no notebook pushes another"
     assert classes[f"{POOL}-placeholder"]["value"] == -10
     pool = settings_of(manifests)["kubernetes"]
@@ -309,6 +324,8 @@ def test_placeholders_hold_the_room_of_a_notebook_and_only_they_are_pushed_away(
     assert basic["replicas"] == 3
     assert basic["selector"]["matchLabels"].items() <= basic["template"]["metadata"]["labels"].items()
     assert basic["selector"] != deployment["selector"]
+    large = manifest_of(manifests, "Deployment", "freepool-placeholder-cpu-large")["spec"]
+    assert large["template"]["spec"]["affinity"] == {"nodeAffinity": {}}, "it lies on the nodes of its flavor"
 
 
 def test_packed_notebooks_prefer_nodes_with_notebooks_unless_their_flavor_says_otherwise() -> None:
