@@ -90,7 +90,7 @@ def test_a_restore_brings_back_what_the_dump_has_and_nothing_else(claim: Claim) 
 
 def test_a_restore_that_cannot_be_done_says_why_and_changes_nothing(claim: Claim) -> None:
     assert "there is no dump in the claim" in claim.run("restore").stderr
-    claim.execute("CREATE TABLE kept AS SELECT 1 AS id")
+    claim.execute("CREATE TABLE freepool_version AS SELECT 1 AS id")
     assert claim.run("backup").returncode == 0
     (dump,) = claim.dumps()
     assert f"It has: {dump}" in claim.run("restore", BACKUP="freepool-other.dump").stderr
@@ -101,14 +101,14 @@ def test_a_restore_that_cannot_be_done_says_why_and_changes_nothing(claim: Claim
     with engine.connect():
         assert "scale hub, desk and steward to 0 first" in claim.run("restore", BACKUP=dump).stderr
     engine.dispose()
-    assert claim.execute("SELECT id FROM kept") == [(1,)]
+    assert claim.execute("SELECT id FROM freepool_version") == [(1,)]
 
 
 def test_a_restore_whose_dump_breaks_off_changes_nothing(claim: Claim) -> None:
     """As where pg_restore is killed for lack of memory, or the claim's storage goes away, after the dump was checked."""
-    claim.execute("CREATE TABLE kept AS SELECT generate_series(1, 100) AS id")
+    claim.execute("CREATE TABLE freepool_version AS SELECT generate_series(1, 100) AS id")
     assert claim.run("backup").returncode == 0
-    claim.execute("INSERT INTO kept VALUES (101)")
+    claim.execute("INSERT INTO freepool_version VALUES (101)")
     killed = claim.folder / "pg_restore"
     killed.write_text(f"""#!/bin/sh
 [ "$3" = --file=- ] || exec {PROGRAMS}/pg_restore "$@"
@@ -119,12 +119,15 @@ exit 137
     done = claim.run("restore", PATH=f"{claim.folder}:{PROGRAMS}:{os.environ['PATH']}")
     assert (done.returncode, done.stdout) == (1, "")
     assert "nothing has changed" in done.stderr
-    assert claim.execute("SELECT count(*) FROM kept") == [(101,)]
+    assert claim.execute("SELECT count(*) FROM freepool_version") == [(101,)]
 
 
 def test_the_newest_dumps_are_kept_and_a_failed_one_leaves_nothing(claim: Claim) -> None:
     for day in (1, 2, 3):
         (claim.folder / f"freepool-2026010{day}T000000Z.dump").write_text("old")
+    assert "the database has no ledger" in claim.run("backup").stderr, "it was lost, and a new one is empty"
+    assert len(claim.dumps()) == 3
+    claim.execute("CREATE TABLE freepool_version (version_num text)")
     done = claim.run("backup")
     assert done.returncode == 0, done.stderr
     assert (len(claim.dumps()), claim.dumps()[0]) == (2, "freepool-20260103T000000Z.dump")
