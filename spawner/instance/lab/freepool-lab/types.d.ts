@@ -125,6 +125,8 @@ export interface Session {
   flavor_title?: string;
   image_title?: string;
   ends_at?: string | null;
+  /** The desk's time when it wrote this. */
+  now?: string;
   allowance?: Allowance | null;
   extension?: { possible: boolean; seconds: number; left: number; text?: string } | null;
   notices?: Notice[];

@@ -13,6 +13,8 @@ const BACK_OFF_MS = [500, 1000, 2000, 4000, 8000, 15_000];
 const CHECK_MS = 3000;
 const END_MS = [1000, 2000, 2000, 5000, 10_000];
 const ANSWER_MS = 10_000;
+/** How much older than what is known a late answer can be, as in the server half. More: the desk's clock was set back. */
+const LATE_MS = 30_000;
 
 /** A change was refused: `message` says why. */
 export class Refused extends Error {}
@@ -141,6 +143,16 @@ export class Connection extends EventTarget {
     }
   }
 
+  /**
+   * Whether a newer state has overtaken this one: the answer to a change and the stream come by two ways. Shown, it would
+   * take a notice away that this page then takes for one that its user has closed.
+   * @param {Session} next
+   */
+  #isLate(next) {
+    const older = Date.parse(this.session?.now ?? "") - Date.parse(next.now ?? "");
+    return older > 0 && older < LATE_MS;
+  }
+
   /** @param {Session} next */
   #apply(next) {
     if (next.relay.now !== null) {
@@ -152,7 +164,7 @@ export class Connection extends EventTarget {
       return;
     }
     // A server that has just been restarted by the platform's update knows nothing yet.
-    this.session = next.id || !this.session ? next : { ...this.session, relay: next.relay };
+    this.session = !this.session || (next.id && !this.#isLate(next)) ? next : { ...this.session, relay: next.relay };
     this.link = "live";
     this.#changed();
   }
@@ -227,7 +239,7 @@ export class Connection extends EventTarget {
     const found = response.status === 204 ? null : await response.json().catch(() => null);
     if (response.ok) {
       // The answer to a change may be the new session, which may be here before the stream has it.
-      if (this.session && found?.id && found.id === this.session.id) {
+      if (this.session && found?.id && found.id === this.session.id && !this.#isLate(found)) {
         this.session = { ...found, relay: this.session.relay };
         this.#changed();
       }
