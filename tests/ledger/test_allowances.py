@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +16,8 @@ from spawner.catalog import Catalog
 from spawner.desk.user.cpu_offer import saves_hours
 from spawner.errors import NoHours
 from spawner.ledger import EndReason, Instance, Ledger
-from spawner.ledger.people import groups
-from spawner.ledger.people.rows import GroupSource
+from spawner.ledger.people import groups, people
+from spawner.ledger.people.rows import GroupSource, HubUser
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.rows import TicketState
 from spawner.ledger.pool.tables import instances as instances_table
@@ -22,6 +26,7 @@ from spawner.ledger.time import holds as rows
 from spawner.ledger.time.rows import Charge, FloatShare, Grant, GrantSource
 from spawner.ledger.time.tables import allowance_grants
 from spawner.people_settings import PeopleSettings
+from spawner.pool.queue.admission import SpawnRequest
 from spawner.pool.time import balance, holds, settle
 from spawner.pool.time.balance import Balance
 from spawner.pool.time.extensions import Extensions
@@ -281,6 +286,57 @@ def test_a_class_that_is_removed_while_people_run_limits_no_more_and_what_runs_i
     assert charge.seconds == HOUR
     assert pool.ledger.read(balance.balances, pool.catalog, "ann", pool.time) == []
     assert start(pool).ends_at == pool.time + timedelta(hours=4)
+
+
+def test_a_person_who_is_renamed_amid_a_run_pays_for_it_and_who_takes_the_name_does_not(pool: SimulatedPool) -> None:
+    def person(hub_id: int, name: str) -> str:
+        user = HubUser(hub_id, name, f"2026-03-0{hub_id}T00:00:00Z")
+        return pool.ledger.write(people.of_user, user, new_id=pool.new_id, now=pool.time).id
+
+    ann = person(1, "ann")
+    instance = pool.run(pool.begin(pool.ledger.write(pool.admission.ask, asks(pool, ann, "ann"))))
+    assert person(1, "carol") == ann
+    taker = person(2, "ann")
+    pool.pass_time(HOUR)
+    stop(pool, instance)
+    assert sums(pool, ann) == (10 * HOUR, HOUR, 0, 9 * HOUR)
+    assert sums(pool, taker) == (10 * HOUR, 0, 0, 10 * HOUR)
+    pool.run(pool.begin(pool.ledger.write(pool.admission.ask, asks(pool, ann, "carol"))))
+    assert sums(pool, ann) == (10 * HOUR, HOUR, 4 * HOUR, 5 * HOUR), "the new name has no second week"
+
+
+def asks(pool: SimulatedPool, person_id: str, name: str) -> SpawnRequest:
+    return replace(pool.spawn_request(name, flavor="gpu"), person_id=person_id)
+
+
+def test_a_ledger_restored_from_yesterday_charges_nothing_twice(sqlite_ledger: Ledger, tmp_path: Path) -> None:
+    pool = SimulatedPool(sqlite_ledger, catalog=catalog(), time=MONDAY + timedelta(days=2))
+    gone, runs_on = (start(pool, user) for user in ("ann", "bob"))
+    pool.pass_time(HOUR)
+    with closing(sqlite3.connect(tmp_path / "dump")) as dump:
+        copy(sqlite_ledger, dump, is_restore=False)
+        pool.pass_time(HOUR)
+        stop(pool, gone)
+        start(pool, "cid")  # of which the dump knows nothing
+        assert sums(pool, "ann")[1] == 2 * HOUR
+        copy(sqlite_ledger, dump, is_restore=True)
+    assert sums(pool, "ann") == (10 * HOUR, 0, 4 * HOUR, 6 * HOUR)
+    stop(pool, gone, EndReason.LOST)  # the steward does not find its slot
+    pool.pass_time(HOUR)
+    stop(pool, runs_on)
+    assert sums(pool, "ann") == (10 * HOUR, 0, 0, 10 * HOUR), "how long it ran is not known any more"
+    assert sums(pool, "bob") == (10 * HOUR, 3 * HOUR, 0, 7 * HOUR)
+    assert sums(pool, "cid") == (10 * HOUR, 0, 0, 10 * HOUR)
+    for instance in (gone, runs_on):
+        pool.ledger.write(settle.settle, instance.id, now=pool.time)
+    assert [sums(pool, user)[1] for user in ("ann", "bob")] == [0, 3 * HOUR]
+
+
+def copy(ledger: Ledger, dump: sqlite3.Connection, *, is_restore: bool) -> None:
+    """What the commands for backup and restore on one machine do."""
+    with closing(sqlite3.connect(str(ledger._engine.url.database))) as own:
+        source, target = (dump, own) if is_restore else (own, dump)
+        source.backup(target)
 
 
 def test_an_unlimited_class_counts_and_never_refuses(pool: SimulatedPool) -> None:
