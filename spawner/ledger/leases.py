@@ -59,7 +59,7 @@ def ends_at(connection: Connection, name: str) -> datetime | None:
 
 
 def steward_ends_at(connection: Connection, hub: str) -> datetime | None:
-    """When nobody acts on the pool any more, or nobody serves this hub, unless renewed. None if one has never been held.
+    """When nobody acts on the pool any more, or nobody serves this hub, unless renewed. None: one was never held.
 
     A hub's own steward may be dead while another hub's acts on the pool.
     """

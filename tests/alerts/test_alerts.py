@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from spawner.desk.admin.platform_metrics import Space
+from tests.alerts.programs import RULES, promtool
 from tests.alerts.scrapes import (
     ALL_IN_USE,
     CORDONED,
@@ -33,7 +34,6 @@ from tests.alerts.scrapes import (
     running,
     unknown,
 )
-from tests.alerts.programs import RULES, promtool
 from tests.unit.make import GIB
 
 ALERTS: dict[str, dict[str, Any]] = {

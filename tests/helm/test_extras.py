@@ -89,7 +89,9 @@ def test_what_reaches_the_database_before_its_component_has_the_same_variables_a
 
 def test_what_hub_and_check_have_both_is_in_the_check_once() -> None:
     """As with one YAML anchor for both; the API server refuses two volumes of one name, and two mounts at one path."""
-    same = {name: value for name, value in fields("ca").items() if name in ("extraEnv", "extraVolumes", "extraVolumeMounts")}
+    same = {
+        name: value for name, value in fields("ca").items() if name in ("extraEnv", "extraVolumes", "extraVolumeMounts")
+    }
     ((_, check),) = [(name, pod) for name, pod in pods(render({"hub": same, "check": same})) if name == "check"]
     (own,) = check["spec"]["containers"]
     for found, name in (

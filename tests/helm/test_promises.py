@@ -289,7 +289,11 @@ def test_no_notebook_preempts_another_pod() -> None:
 
 
 AUTOSCALED: Values = {
-    "pool": {"placeholders": {"cpu-basic": 3, "cpu-large": 1, "gpu-24g": 1}, "packing": True, "schedulerName": "packer"},
+    "pool": {
+        "placeholders": {"cpu-basic": 3, "cpu-large": 1, "gpu-24g": 1},
+        "packing": True,
+        "schedulerName": "packer",
+    },
     "catalogOverrides": {
         "flavors": {
             "cpu-large": {"pod": {"extra": {"affinity": {"nodeAffinity": {}}}}},

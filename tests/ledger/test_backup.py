@@ -105,7 +105,7 @@ def test_a_restore_that_cannot_be_done_says_why_and_changes_nothing(claim: Claim
 
 
 def test_a_restore_whose_dump_breaks_off_changes_nothing(claim: Claim) -> None:
-    """As where pg_restore is killed for lack of memory, or the claim's storage goes away, after the dump was checked."""
+    """As where pg_restore is killed for lack of memory, or the storage goes away, after the dump was checked."""
     claim.execute("CREATE TABLE freepool_version AS SELECT generate_series(1, 100) AS id")
     assert claim.run("backup").returncode == 0
     claim.execute("INSERT INTO freepool_version VALUES (101)")

@@ -13,9 +13,9 @@ from jupyterhub import orm
 from tornado.web import Finish
 
 from spawner.aio import KeyedTaskSet
-from spawner.errors import NameTaken, OfAnotherHub
 from spawner.desk.admin.metrics import read_scrape
 from spawner.desk.admin.state import read_admin
+from spawner.errors import NameTaken, OfAnotherHub
 from spawner.hub.context import HUB_POOL_KEY
 from spawner.hub.groups import _different
 from spawner.hub.people import PEOPLE_KEY, HubPeople
