@@ -20,6 +20,8 @@ from spawner.settings import Settings
 
 PERSON_PATH = "freepool/person"
 """Of the handler that `spawner.hub.people` adds, below JupyterHub's API."""
+OTHER_HUB_PATH = "other-hub"
+"""Below the desk: where the hub redirects a login whose user is another hub's."""
 HUB_SECONDS = 320
 """Longer than JupyterHub's own limit for a start."""
 STOPPING = "stopping"

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 MAIN_HUB = "main"
 """Name of the only hub, and of the first of several."""
-OTHER_HUB_PATH = "other-hub"
-"""Below the desk: where a login leads whose person is of another hub."""
 HubName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
 
 

@@ -77,7 +77,8 @@ class Settings(AddressSettings):
     )
     slots: Path | None = Field(
         default=None,
-        description="Folder of the slots on this machine. Default: in `state`. Hubs without sandboxes can share one.",
+        description="Folder of the slots on this machine. Default: in `state`. For tests: hubs without sandboxes can "
+        "share one.",
     )
     kubernetes: KubernetesPool | None = Field(
         default=None, description="The cluster, where instances are pods; unset: instances run on this machine."

@@ -46,8 +46,7 @@ from spawner.desk.user.session_changes import SessionChanges
 from spawner.desk.user.shared_state import SharedStateReader
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.desk.warm_up import warm_up
-from spawner.hub_client import HubClient, open_hub_client
-from spawner.hub_settings import OTHER_HUB_PATH
+from spawner.hub_client import OTHER_HUB_PATH, HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.pool.day_reader import DayReader

@@ -129,7 +129,7 @@ class Handler(HubOAuthenticated, RequestHandler):
                 try:
                     self.person, self.ban = await self._find_person()
                 except HubRefused as refusal:
-                    self._lead_to_hub(refusal)
+                    self._redirect_to_hub(refusal)
                     return
                 self._refuse_ban()
                 await self._require_terms()
@@ -153,7 +153,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             return None
         return {"name": self.current_user["name"], "admin": self.is_admin}
 
-    def _lead_to_hub(self, refusal: HubRefused) -> None:
+    def _redirect_to_hub(self, refusal: HubRefused) -> None:
         """Lead a page's visitor who was moved to another hub there. Raises the refusal for anything else."""
         is_page = not self.wants_json and not self.is_by_token and self.request.method in ("GET", "HEAD")
         hub = str(refusal.params.get("hub", "")) if refusal.code == OfAnotherHub.code else ""

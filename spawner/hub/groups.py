@@ -49,15 +49,15 @@ async def record_refresh(user: Any, names: Collection[str]) -> None:
 
 
 async def _record(user: Any, names: Collection[str]) -> None:
-    of_hub = hub_people(user.settings)
-    await of_hub.record_groups(await of_hub.of(of_hub.user(user)), user, login=names)
+    people_of_hub = hub_people(user.settings)
+    await people_of_hub.record_groups(await people_of_hub.of(people_of_hub.user(user)), user, login=names)
 
 
 @dataclass
 class GroupListener:
     """Follows all changes of JupyterHub's groups."""
 
-    of_hub: HubPeople
+    people_of_hub: HubPeople
     _has_caught_up: bool = False
     _order: asyncio.Lock = field(default_factory=asyncio.Lock)
     _background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
@@ -104,18 +104,18 @@ class GroupListener:
         """Write the groups of these users; None: of everybody. Those whom the ledger does not know follow later."""
         try:
             async with self._order:  # an older list must not be written after a newer one
-                in_hub = _groups_in_hub(session, user_ids, self.of_hub.user)
-                changed = await self.of_hub.ledger.aread(_different, in_hub, user_ids, self.of_hub.hub)
+                in_hub = _groups_in_hub(session, user_ids, self.people_of_hub.user)
+                changed = await self.people_of_hub.ledger.aread(_different, in_hub, user_ids, self.people_of_hub.hub)
                 for begin in range(0, len(changed), CHUNK):
-                    await self.of_hub.ledger.awrite(self._record_all, changed[begin : begin + CHUNK])
+                    await self.people_of_hub.ledger.awrite(self._record_all, changed[begin : begin + CHUNK])
         except FreepoolError as error:
             self._has_caught_up = False
             log.warning("changed groups are not in the ledger yet; the next change tries again: %s", error)
 
     def _record_all(self, connection: Connection, changed: Iterable[tuple[str, frozenset[str]]]) -> None:
-        login = None if self.of_hub.settings.login.has_provider else ()
+        login = None if self.people_of_hub.settings.login.has_provider else ()
         for person_id, hub in changed:
-            groups.record_hub(connection, person_id, hub=hub, login=login, now=self.of_hub.now())
+            groups.record_hub(connection, person_id, hub=hub, login=login, now=self.people_of_hub.now())
 
 
 def _groups_in_hub(

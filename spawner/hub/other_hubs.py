@@ -1,4 +1,4 @@
-"""Leads a browser to the hub of its person, with the page that it was going to. Only to an address in the settings."""
+"""Redirects a browser to its user's own hub, keeping the path. Only to addresses in the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tornado.web import Finish
 from spawner.errors import OfAnotherHub
 from spawner.hub.login import texts
 from spawner.hub.login.pages import Heading, LoginRefused
-from spawner.hub_settings import OTHER_HUB_PATH
+from spawner.hub_client import OTHER_HUB_PATH
 from spawner.settings import Settings
 
 AUTHORIZE = "/hub/api/oauth2/authorize"
@@ -18,7 +18,7 @@ DESK_CLIENT = "service-desk"
 LOGIN = ("/hub/login", "/hub/oauth_login", "/hub/oauth_callback")
 
 
-def lead_to_hub(handler: Any, settings: Settings, refusal: OfAnotherHub) -> NoReturn:
+def redirect_to_hub(handler: Any, settings: Settings, refusal: OfAnotherHub) -> NoReturn:
     """Redirect and end the request. Raises `LoginRefused` where the settings do not name that hub."""
     url = _url(_target(handler), settings, refusal.hub)
     if url is None:

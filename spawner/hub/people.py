@@ -29,7 +29,7 @@ from spawner.errors import FreepoolError, NameTaken, OfAnotherHub
 from spawner.hub import newcomers
 from spawner.hub.login import texts
 from spawner.hub.login.pages import Heading, LoginRefused
-from spawner.hub.other_hubs import lead_to_hub
+from spawner.hub.other_hubs import redirect_to_hub
 from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
 from spawner.hub_settings import MAIN_HUB
@@ -264,12 +264,12 @@ class PersonHandler(APIHandler):
         """Send the person's id."""
         if not isinstance(getattr(self.current_user, "orm_user", None), orm.User):
             raise HTTPError(403)
-        of_hub = hub_people(self.settings)
+        people_of_hub = hub_people(self.settings)
         try:
-            person = await of_hub.of(of_hub.user(self.current_user))
+            person = await people_of_hub.of(people_of_hub.user(self.current_user))
         except OfAnotherHub as refusal:
             raise UserMoved(refusal) from refusal
-        await of_hub.record_groups(person, self.current_user)
+        await people_of_hub.record_groups(person, self.current_user)
         self.write({"person": person.id})
 
 
@@ -303,7 +303,7 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
             said = texts.name_taken(name)
             raise LoginRefused(403, texts.plain_name_taken(name), said, heading=Heading.NAME_TAKEN) from refusal
         except OfAnotherHub as refusal:
-            lead_to_hub(handler, settings, refusal)
+            redirect_to_hub(handler, settings, refusal)
         except FreepoolError as error:
             raise HTTPError(503, error.message) from error
         return model | {"name": name}

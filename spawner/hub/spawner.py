@@ -78,11 +78,11 @@ class InstanceSpawner(Spawner):
 
     async def person(self, *, again: bool = False) -> Person:
         """Whose server this is. `again`: read it now, as at each start."""
-        of_hub = hub_people(self.user.settings)
+        people_of_hub = hub_people(self.user.settings)
         if self._person is None and not again:  # a hub that comes back asks this for all its servers at once
-            self._person = await self._hub_pool.running.person(of_hub.user(self.user))
+            self._person = await self._hub_pool.running.person(people_of_hub.user(self.user))
         if self._person is None or again:
-            self._person = await of_hub.of(of_hub.user(self.user))
+            self._person = await people_of_hub.of(people_of_hub.user(self.user))
         return self._person
 
     @property

@@ -11,7 +11,7 @@ from jupyterhub.handlers.pages import SpawnHandler
 
 from spawner.errors import OfAnotherHub
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.other_hubs import lead_to_hub
+from spawner.hub.other_hubs import redirect_to_hub
 from spawner.hub.people import hub_people
 from spawner.ledger.people import terms
 from spawner.ledger.people.rows import Person
@@ -37,11 +37,11 @@ async def check_before_spawn(handler: Any) -> None:
     must_accept = context.documents.must_accept
     if not is_user(handler.current_user) or not (must_accept or context.settings.hubs.has_others):
         return
-    of_hub = hub_people(handler.settings)
+    people_of_hub = hub_people(handler.settings)
     try:
-        person = await of_hub.of(of_hub.user(handler.current_user))
+        person = await people_of_hub.of(people_of_hub.user(handler.current_user))
     except OfAnotherHub as refusal:
-        lead_to_hub(handler, context.settings, refusal)
+        redirect_to_hub(handler, context.settings, refusal)
     if must_accept and not await has_accepted(context, person):
         handler.redirect(accept_url(handler.hub.base_url, handler.request.uri))
 

@@ -15,7 +15,7 @@ STEWARD = "steward"
 """Lease of the steward that acts on the pool: one for all hubs of the ledger."""
 
 
-def of_hub(hub: str) -> str:
+def hub_lease(hub: str) -> str:
     """Lease of the steward that acts for the people of one hub: by its JupyterHub."""
     return f"{STEWARD}:{hub}"
 
@@ -59,11 +59,11 @@ def ends_at(connection: Connection, name: str) -> datetime | None:
 
 
 def steward_ends_at(connection: Connection, hub: str) -> datetime | None:
-    """When nobody acts on the pool any more, or nobody serves this hub, unless renewed. None: one was never held.
+    """Expiry of the pool's lease or the hub's, whichever is earlier; None if one of them has no row.
 
     A hub's own steward may be dead while another hub's acts on the pool.
     """
-    names = STEWARD, of_hub(hub)
+    names = STEWARD, hub_lease(hub)
     found = list(connection.execute(select(leases.c.expires_at).where(leases.c.name.in_(names))).scalars())
     return min(found) if len(found) == len(names) else None
 

@@ -76,16 +76,16 @@ class Dispatcher:
         self._asks = asks
         self._tried: dict[str, datetime] = {}
 
-    async def round(self, *, of_pool: bool = True, of_hub: bool = True) -> None:
+    async def round(self, *, serve_pool: bool = True, serve_hub: bool = True) -> None:
         """Call the tickets that are due, and carry out what open tickets need.
 
-        `of_pool`: what one steward does for all hubs. `of_hub`: what is done by this steward's hub.
+        `serve_pool`: do what one steward does for all hubs. `serve_hub`: do what each steward does for its own hub.
         """
         for _ in range(2):  # the second pass starts the tickets that the first has called
-            if not await self._pass(of_pool=of_pool, of_hub=of_hub):
+            if not await self._pass(serve_pool=serve_pool, serve_hub=serve_hub):
                 return
 
-    async def _pass(self, *, of_pool: bool, of_hub: bool) -> bool:
+    async def _pass(self, *, serve_pool: bool, serve_hub: bool) -> bool:
         """One pass. True where a ticket was called."""
         pool = self._pool
         now = pool.now()
@@ -99,15 +99,15 @@ class Dispatcher:
             groups=snapshot.groups,
         ):
             if isinstance(action, queue_actions.StartTicket):
-                is_ours = of_hub and action.ticket.person_id not in snapshot.elsewhere
+                is_ours = serve_hub and action.ticket.person_id not in snapshot.people_of_other_hubs
             else:
-                is_ours = of_pool
+                is_ours = serve_pool
             if is_ours:
                 with contextlib.suppress(LostRace):  # the user was faster
                     await self._carry_out(action)
-        if of_hub:
+        if serve_hub:
             self._serve_hub(snapshot, now)
-        if not of_pool or not any(ticket.state is TicketState.WAITING for ticket in snapshot.tickets):
+        if not serve_pool or not any(ticket.state is TicketState.WAITING for ticket in snapshot.tickets):
             return False
         is_due = await pool.ledger.aread(pool.admission.has_due_ticket)
         return is_due and bool(await pool.ledger.awrite(pool.admission.call_due))
@@ -117,11 +117,11 @@ class Dispatcher:
         pool = self._pool
         hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + START_ACTIVITY + ACTIVITY_DELAY
         for ticket in queue_actions.unclaimed(snapshot.uncollected, snapshot.tickets, now=now, hold=hold):
-            if ticket.person_id not in snapshot.elsewhere:
+            if ticket.person_id not in snapshot.people_of_other_hubs:
                 self._tasks.begin(ticket.id, partial(self._check_collected, ticket))
         if self._webhook:
             for ticket in queue_actions.to_notify(snapshot.untold, snapshot.instances):
-                if ticket.person_id not in snapshot.elsewhere:
+                if ticket.person_id not in snapshot.people_of_other_hubs:
                     self._try(f"notification of {ticket.id}", partial(self._notify, ticket))
 
     async def _carry_out(self, action: queue_actions.Action) -> None:

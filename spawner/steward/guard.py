@@ -147,8 +147,8 @@ def _running(connection: Connection, hub: str) -> list[Instance]:
     found = [
         one for one in instances.unended(connection) if one.state is InstanceState.RUNNING and one.slot_id is not None
     ]
-    elsewhere = people.elsewhere(connection, [one.person_id for one in found], hub)
-    return [one for one in found if one.person_id not in elsewhere]
+    on_others = people.on_other_hubs(connection, [one.person_id for one in found], hub)
+    return [one for one in found if one.person_id not in on_others]
 
 
 def _look_of(usage: Usage, count: int, now: datetime) -> GuardLook:

@@ -45,10 +45,10 @@ from spawner.steward.bundles import Bundles
 from spawner.steward.channels import keeping_channels
 from spawner.steward.deadlines import DeadlineKeeper
 from spawner.steward.dispatch import Dispatcher
+from spawner.steward.drain import Drain
 from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.heartbeat import Heartbeat
 from spawner.steward.idle import IdleWatch
-from spawner.steward.moves import Movers
 from spawner.steward.paid import keeping_paid
 from spawner.steward.readings import Readings
 from spawner.steward.snapshots import read_demand, read_reconcile
@@ -113,7 +113,7 @@ class Steward:
         self._idle = IdleWatch(pool, readings, reports)
         self._allowances = AllowanceKeeper(pool)
         self._held: frozenset[str] = frozenset()
-        self._movers = Movers(pool, self._hub)
+        self._drain = Drain(pool, self._hub)
         self._settings = settings
         self._kept = kept
         if kept is not None:
@@ -137,7 +137,7 @@ class Steward:
     @property
     def lease_names(self) -> tuple[str, str]:
         """The leases that this steward takes if it can: the pool's, which is one for all hubs, and its hub's."""
-        return leases.STEWARD, leases.of_hub(self._hub.name)
+        return leases.STEWARD, leases.hub_lease(self._hub.name)
 
     @property
     def role(self) -> str:
@@ -150,7 +150,7 @@ class Steward:
 
     @property
     def _serves_hub(self) -> bool:
-        return leases.of_hub(self._hub.name) in self._held
+        return leases.hub_lease(self._hub.name) in self._held
 
     async def _hold_leases(self) -> frozenset[str]:
         now, duration = self.pool.now(), LEASE_DURATION
@@ -173,12 +173,12 @@ class Steward:
             await bans.enforce(self.pool)
             await self._reconcile()
             await self._allowances.round()
-        await self._dispatcher.round(of_pool=self._acts_on_pool, of_hub=self._serves_hub)
+        await self._dispatcher.round(serve_pool=self._acts_on_pool, serve_hub=self._serves_hub)
         if self._serves_hub:
             if self._guard.is_due:
                 self._tasks.begin("guard", self._guard.look)
-            if self._movers.is_due:
-                self._tasks.begin("moves", self._movers.move)
+            if self._drain.is_due:
+                self._tasks.begin("drain", self._drain.move)
         if self._acts_on_pool:
             await self._keep_pool()
 

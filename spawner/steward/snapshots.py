@@ -48,8 +48,8 @@ class QueueSnapshot:
     """The queue and the slots held for it.
 
     `uncollected`: served tickets whose user has not been active yet. `untold`: called tickets that the webhook has not
-    accepted yet. `groups` are those of the tickets' people, by id. `elsewhere`: those of all these people whose hub is
-    another one.
+    accepted yet. `groups` are those of the tickets' people, by id. `people_of_other_hubs`: ids of those whom this hub
+    does not serve.
     """
 
     tickets: list[Ticket]
@@ -58,7 +58,7 @@ class QueueSnapshot:
     slots: list[Slot]
     instances: list[Instance]
     groups: Mapping[str, frozenset[str]]
-    elsewhere: frozenset[str] = frozenset()
+    people_of_other_hubs: frozenset[str] = frozenset()
 
 
 def read_queue(
@@ -75,5 +75,5 @@ def read_queue(
         slots=found.slots,
         instances=found.instances,
         groups=groups.of_people(connection, {ticket.person_id for ticket in found.tickets}),
-        elsewhere=people.elsewhere(connection, concerned, hub),
+        people_of_other_hubs=people.on_other_hubs(connection, concerned, hub),
     )

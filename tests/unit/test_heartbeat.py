@@ -42,8 +42,8 @@ def test_a_steward_is_alive_for_two_minutes_after_a_round(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("held", "role"),
     [
-        ((leases.STEWARD, leases.of_hub("b")), "the steward works"),
-        ((leases.of_hub("b"),), "the steward serves hub b; another one acts on the pool"),
+        ((leases.STEWARD, leases.hub_lease("b")), "the steward works"),
+        ((leases.hub_lease("b"),), "the steward serves hub b; another one acts on the pool"),
         ((), "the steward is on standby: another one works"),
     ],
 )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tornado.web import Finish
 
 from spawner.hub.login.pages import LoginRefused
-from spawner.hub.other_hubs import lead_to_hub
+from spawner.hub.other_hubs import redirect_to_hub
 from spawner.hub_settings import HubSettings
 from spawner.ledger.people.people import of_another_hub
 from spawner.settings import Settings
@@ -114,7 +114,7 @@ AUTHORIZE = "/hub/api/oauth2/authorize?client_id="
 def test_a_browser_is_led_to_its_persons_hub_with_its_target(uri: str, following: str, to: str) -> None:
     request = Request(uri, following)
     with pytest.raises(Finish):
-        lead_to_hub(request, settings(kubernetes={"namespace": "pool"}), of_another_hub("b"))
+        redirect_to_hub(request, settings(kubernetes={"namespace": "pool"}), of_another_hub("b"))
     assert request.to == to
     assert "secret" not in request.to
 
@@ -122,6 +122,6 @@ def test_a_browser_is_led_to_its_persons_hub_with_its_target(uri: str, following
 def test_a_hub_without_an_address_is_said() -> None:
     request = Request(CALLBACK)
     with pytest.raises(LoginRefused) as refused:
-        lead_to_hub(request, settings(kubernetes={"namespace": "pool"}), of_another_hub("gone"))
+        redirect_to_hub(request, settings(kubernetes={"namespace": "pool"}), of_another_hub("gone"))
     assert "gone" in refused.value.jupyterhub_html_message
     assert request.to == ""

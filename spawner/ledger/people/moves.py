@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.orm import aliased
 
 from spawner.ledger.paid.rows import OVER, ConsentState
@@ -17,7 +17,7 @@ from spawner.ledger.transitions import touch
 UNSPENT = (ConsentState.OFFERED, ConsentState.ACCEPTED)
 
 
-def movable(connection: Connection, hub: str, *, to: str, now: datetime, most: int) -> list[str]:
+def movable(connection: Connection, hub: str, *, to: str, now: datetime, limit: int) -> list[str]:
     """Ids of people of a hub who can be moved now. A read: most have nothing to move.
 
     Left out: people without a login's subject, because the other hub would take them for new ones; people whose name
@@ -33,15 +33,15 @@ def movable(connection: Connection, hub: str, *, to: str, now: datetime, most: i
     is_banned = exists().where(bans.c.person_id == people.c.id, holds(now))
     is_free = ~exists().where(other.c.hub_name == people.c.hub_name, other.c.hub == to)
     query = select(people.c.id).where(people.c.hub == hub, people.c.identity.is_not(None), is_free, ~is_banned, *idle)
-    return list(connection.execute(query.order_by(people.c.id).limit(most)).scalars())
+    return list(connection.execute(query.order_by(people.c.id).limit(limit)).scalars())
 
 
-def move(connection: Connection, hub: str, *, to: str, now: datetime, most: int) -> int:
-    """Move at most so many people who can be moved. Returns how many.
+def move(connection: Connection, hub: str, *, to: str, now: datetime, limit: int) -> int:
+    """Move at most `limit` people who can be moved. Returns how many.
 
     Each user's number on this hub is kept in `hub_moves`, so that their old sessions here redirect to the other hub.
     """
-    ids = movable(connection, hub, to=to, now=now, most=most)
+    ids = movable(connection, hub, to=to, now=now, limit=limit)
     if not ids:
         return 0
     known = select(people).where(people.c.id.in_(ids), people.c.hub_id.is_not(None), people.c.hub_since.is_not(None))
@@ -53,9 +53,3 @@ def move(connection: Connection, hub: str, *, to: str, now: datetime, most: int)
     connection.execute(update(people).where(people.c.id.in_(ids)).values(hub=to, hub_id=None))
     touch(connection)
     return len(ids)
-
-
-def counts(connection: Connection) -> dict[str, int]:
-    """How many people each hub has."""
-    query = select(people.c.hub, func.count()).group_by(people.c.hub).order_by(people.c.hub)
-    return {hub: int(count) for hub, count in connection.execute(query)}

@@ -207,7 +207,7 @@ def present(connection: Connection, hub_ids: Iterable[int] | None = None, hub: s
     return [_person(row) for row in connection.execute(select(people).where(people.c.hub == hub, of_user))]
 
 
-def elsewhere(connection: Connection, person_ids: Iterable[str], hub: str) -> frozenset[str]:
+def on_other_hubs(connection: Connection, person_ids: Iterable[str], hub: str) -> frozenset[str]:
     """Those of these people whose hub is another one."""
     wanted = set(person_ids)
     if not wanted:

@@ -40,7 +40,7 @@ hub_moves = Table(
     Column("person_id", String(32), nullable=False),
     Column("moved_at", UtcDateTime, nullable=False),
 )
-"""Users of a hub whose people are another hub's since. JupyterHub still has the user, with sessions and tokens."""
+"""JupyterHub users whose person was moved to another hub. JupyterHub still has the user, with sessions and tokens."""
 Index("hub_moves_by_person", hub_moves.c.person_id)
 
 person_groups = Table(

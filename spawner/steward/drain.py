@@ -15,7 +15,7 @@ AT_ONCE = 200
 """People who are moved in one transaction."""
 
 
-class Movers:
+class Drain:
     """Moves people while `drain_to` is set."""
 
     def __init__(self, pool: Pool, hub: HubSettings) -> None:
@@ -34,9 +34,9 @@ class Movers:
         name, to, now = self._hub.name, self._hub.drain_to, self._pool.now()
         assert to is not None
         self._next_at = now + EVERY
-        if not await self._pool.ledger.aread(moves.movable, name, to=to, now=now, most=1):
+        if not await self._pool.ledger.aread(moves.movable, name, to=to, now=now, limit=1):
             return
-        count = await self._pool.ledger.awrite(moves.move, name, to=to, now=now, most=AT_ONCE)
+        count = await self._pool.ledger.awrite(moves.move, name, to=to, now=now, limit=AT_ONCE)
         if count:
             log.info("%d users are moved from hub %s to %s", count, name, to)
         if count == AT_ONCE:
