@@ -8,7 +8,7 @@
 # make bench-idle    what looks at the use of 2,000 instances cost; 10,000 simulated sessions
 # make bench-scale   one hub with many accounts, running servers, a queue and open desks; BENCH=--full: docs/scale.md
 # make bench-logins  10,000 bad logins in a minute beside a user's requests and starts
-# make audit  asks PyPI and npm what is known against the locked packages, and keeps the answer: docs/images.md
+# make audit  asks PyPI and npm for known vulnerabilities of the locked packages: docs/images.md
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG, FRESH=1: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (a fast one), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),

@@ -1,7 +1,7 @@
-"""Asks who knows of vulnerabilities: PyPI's own service by pip-audit, npm's registry by `npm audit`.
+"""Asks for known vulnerabilities: PyPI's own service by pip-audit, npm's registry by `npm audit`.
 
-An answer of nothing proves nothing: a mirror without the service says the same. So each service is first asked about
-a version that is known to be vulnerable, and a package that it does not answer for is never counted as harmless.
+A mirror without the service reports no vulnerabilities for any package. So each service is first asked about a version
+that is known to be vulnerable, and a package without an answer never counts as checked.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Package:
 
 @dataclass(frozen=True, order=True)
 class Vulnerability:
-    """One that is known. `also`: its names elsewhere (CVE-…). `fixed`: the first versions without it, if there are."""
+    """A known one. `also`: its ids elsewhere (CVE-…). `fixed`: the first versions without it, if there are any."""
 
     package: Package
     id: str
@@ -51,7 +51,7 @@ class Vulnerability:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a service said: which packages it answered for, what it knows, and why it did not answer for others."""
+    """A service's answer: the packages it answered for, their vulnerabilities, and why it did not answer for others."""
 
     answered: frozenset[Package] = frozenset()
     known: tuple[Vulnerability, ...] = ()

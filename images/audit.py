@@ -1,7 +1,7 @@
-"""`make audit`: checks every lock against known vulnerabilities, keeps the answer, and fails where one has no reason.
+"""`make audit`: checks every lock for known vulnerabilities, and fails where one has no reason to stay.
 
 Usage: python -m images.audit. The answer is kept in images/audit.yaml. images/accepted.yaml has the vulnerabilities
-that stay for now, each with a reason and the date on which it is looked at again. Only this asks the network.
+that stay for now, each with a reason and the date of its next review. No other check of the locks uses the network.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ KEPT = ROOT / "images/audit.yaml"
 ACCEPTED = ROOT / "images/accepted.yaml"
 NPM_LOCK = "package-lock.json"
 HEAD = """\
-# What is known against the packages of each lock: the answer of PyPI's service (pip-audit) and of npm's registry.
-# Made by `make audit`. `answered` of the `packages` were answered for on the day `asked`; `digest` is the lock's then.
-# Of what is not answered nothing is known. Why something in `known` stays: images/accepted.yaml.
+# Known vulnerabilities of the packages in each lock, as PyPI's service (pip-audit) and npm's registry report them.
+# Made by `make audit`. On the day `asked`, the services answered for `answered` of the `packages`; `digest` is the
+# lock's on that day. The other packages are not checked. images/accepted.yaml says why an entry of `known` stays.
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is kept of a lock. `answered`: for how many of its packages a service answered, on the day `asked`."""
+    """The result for one lock. `answered`: for how many of its packages a service answered, on the day `asked`."""
 
     lock: str
     digest: str
@@ -43,7 +43,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A vulnerability that stays. `again`: when the reason is looked at again."""
+    """A vulnerability that stays. `again`: the date on which its reason is reviewed."""
 
     id: str
     package: str
@@ -120,7 +120,7 @@ def read_accepted(text: str) -> list[Accepted]:
 
 
 def answer_of(lock: str, text: str, answer: Answer, *, before: Entry | None, today: date) -> Entry:
-    """What to keep of a lock. What was known before stays, for the versions that nobody answered for now."""
+    """The new entry of a lock. For packages without an answer, the vulnerabilities of the entry before stay."""
     packages = packages_of(lock, text)
     answered = packages & answer.answered
     known = {one for one in answer.known if one.package in answered}
@@ -132,11 +132,14 @@ def answer_of(lock: str, text: str, answer: Answer, *, before: Entry | None, tod
 
 
 def problems(entries: Sequence[Entry], accepted: Sequence[Accepted], *, today: date) -> Iterator[str]:
-    """What has to be done, a sentence each; nothing where every vulnerability has a reason that holds."""
+    """What has to be done, one sentence each; nothing where every vulnerability has a valid reason."""
     silent = [one for one in entries if one.answered < one.packages]
     if silent:
         counts = ", ".join(f"{one.lock} ({one.packages - one.answered} of {one.packages})" for one in silent)
-        yield f"Nobody answered for packages of {counts}. Run `make audit` where the services can be asked"
+        yield (
+            f"Not checked, because no service answered: packages of {counts}. "
+            "Run `make audit` where the services can be reached"
+        )
     held = set()
     for one, found_in in _by_vulnerability(entries):
         package = one.package
@@ -146,7 +149,8 @@ def problems(entries: Sequence[Entry], accepted: Sequence[Accepted], *, today: d
         if reason is None:
             yield f"{package}: {one.id} ({', '.join(found_in)}). {_next_step(one, found_in)}"
         elif reason.again <= today:
-            yield f"{package}: {reason.id} was to be looked at again on {reason.again}. {_next_step(one, found_in)}"
+            due = f"the reason for {reason.id} was to be reviewed by {reason.again}"
+            yield f"{package}: {due}. {_next_step(one, found_in)}"
         held.add(reason)
     for reason in accepted:
         if reason not in held:

@@ -149,13 +149,13 @@ def test_a_vulnerability_without_a_reason_names_the_next_step() -> None:
 def test_a_reason_holds_until_its_day() -> None:
     reason = Accepted("CVE-2026-1234", "idna", "Nothing here encodes names.", date(2026, 12, 2))
     assert said((HOLE,), reason) == ""
-    assert "was to be looked at again on 2026-12-01" in said((HOLE,), replace(reason, again=TODAY))
+    assert "was to be reviewed by 2026-12-01" in said((HOLE,), replace(reason, again=TODAY))
     assert "concerns no lock any more" in said((), reason)
     assert said((HOLE,), replace(reason, package="other")).count("\n") == 1
 
 
-def test_what_nobody_answered_for_is_to_be_asked_again() -> None:
-    assert "Nobody answered for packages of requirements.lock (2 of 2)" in said((), answered=0)
+def test_packages_without_an_answer_are_to_be_checked_again() -> None:
+    assert "Not checked, because no service answered: packages of requirements.lock (2 of 2)" in said((), answered=0)
 
 
 @pytest.mark.parametrize(
