@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import re
+import signal
+import threading
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import update
 
+from spawner.ledger import EndReason
 from spawner.ledger.pool.tables import instances
 from spawner.pool.build import utc_now
 from tests.browser.visitor import IDLE, Visitor, heading
+from tests.hub.later import watching
+from tests.hub.test_maintenance_and_webhooks import command
+from tests.hub.test_save import desk, write
+from tests.stack import Stack
 
 GONE = (
     r"console: (Failed to load resource|Access to fetch at|WebSocket connection|"
@@ -49,6 +60,19 @@ def type_into_new_file(page: Page, text: str) -> None:
     editor.click()
     page.keyboard.type(text)
     expect(page.locator(".jp-mod-dirty")).not_to_have_count(0)
+
+
+def toast(page: Page, text: str) -> Locator:
+    return page.locator(".Toastify__toast").filter(has_text=text)
+
+
+def open_next(visitor: Visitor, page: Page) -> None:
+    """Start another notebook, as on the home page, and open it from the end of the last one."""
+    visitor.stack.run(visitor.user)
+    expect(end_of(page)).to_contain_text("You have started another one since.")
+    end_of(page).get_by_role("link", name="Open the new notebook").click()
+    expect(status(page)).to_contain_text("min left")
+    expect(end_of(page)).to_have_count(0)
 
 
 def expect_no_other_dialog(page: Page) -> None:
@@ -120,7 +144,7 @@ def test_a_restart_on_the_desk_leads_to_the_new_notebook_and_a_deadline_is_named
     assert answer.status_code in (201, 202), answer.text
     end = end_of(page)
     expect(end).to_contain_text("此 Notebook 已被新的 Notebook 取代")
-    expect(end).to_contain_text("原来的内容已清空")
+    expect(end).to_contain_text("它的文件已删除")
     instance = visitor.next_instance(before)
     expect_no_other_dialog(page)
     picture(page, "restarted")
@@ -133,3 +157,79 @@ def test_a_restart_on_the_desk_leads_to_the_new_notebook_and_a_deadline_is_named
     expect(end).to_contain_text("此 Notebook 已结束", timeout=60_000)
     expect(end).to_contain_text("你的 Notebook 已达到时长上限。其中的文件已被删除。")
     picture(page, "deadline")
+
+
+def test_idleness_maintenance_a_lost_machine_and_full_memory_are_named_and_what_is_kept(
+    visitor: Visitor, picture: Callable[..., None]
+) -> None:
+    stack, user = visitor.stack, visitor.user
+    stack.add_user(user)
+    desk(stack, user, "POST", "api/keep", json={"wanted": True})
+    page = open_lab(visitor)
+    write(stack, user, "work.txt", "a result")
+    expect(status(page)).to_contain_text("min left")
+    end = end_of(page)
+
+    def see_notice() -> None:
+        still_here = toast(page, "Are you still there? Your notebook is not").get_by_role(
+            "button", name="I'm still here"
+        )
+        expect(still_here).to_be_visible()
+        expect(toast(page, "Then its changed files are kept, up to 1 MB")).to_be_visible()
+        picture(page, "idle-notice")
+
+    nobody_is_there(stack, see_notice)
+    expect(end).to_contain_text("This notebook has ended")
+    expect(end).to_contain_text("Nobody used your notebook for a while, so it was stopped.")
+    expect(end).to_contain_text("Its changed files are kept for another 3 days, under Kept files.")
+    expect(toast(page, "Are you still there?")).to_have_count(0)
+    expect_no_other_dialog(page)
+    picture(page, "idle")
+    open_next(visitor, page)
+
+    type_into_new_file(page, "typed just now")
+    try:
+        command(stack, "drain", at=(utc_now() + timedelta(minutes=30)).isoformat(), reason="New disks.")
+        notice = toast(page, "Maintenance in 30 minutes: Your notebook will be stopped for maintenance.")
+        expect(notice.get_by_role("button", name="Download")).to_be_visible()
+        expect(status(page)).to_contain_text("29 min left")
+        picture(page, "maintenance-notice")
+        command(stack, "drain", at=(utc_now() + timedelta(seconds=1)).isoformat(), reason="New disks.")
+        expect(end).to_contain_text("Your notebook was stopped for maintenance. Its changed files are kept for")
+        expect(end.get_by_role("button", name="untitled.txt")).to_be_visible()
+        expect_no_other_dialog(page)
+        picture(page, "maintenance")
+    finally:
+        command(stack, "drain/end")
+    open_next(visitor, page)
+
+    os.kill(visitor.keeper(), signal.SIGKILL)
+    expect(end).to_contain_text("Your notebook was lost because of a problem on our side. We are sorry.")
+    expect(end).to_contain_text("Its files could not be saved.")
+    expect_no_other_dialog(page)
+    picture(page, "lost")
+    # A cluster may tell the cause later: what is shown is corrected.
+    cause = update(instances).where(instances.c.user_name == user, instances.c.reason == EndReason.LOST)
+    stack.ledger.write(lambda connection: connection.execute(cause.values(reason=EndReason.OUT_OF_MEMORY)))
+    expect(end).to_contain_text("Your notebook ran out of memory and was stopped. Its memory limit was 2 GB.")
+    expect(end).to_contain_text("Its files were deleted.")
+    picture(page, "out-of-memory")
+
+
+def nobody_is_there(stack: Stack, see_notice: Callable[[], None]) -> None:
+    """The steward looks as if an hour had passed; once the notice was seen, it ends the notebook."""
+    is_seen = threading.Event()
+
+    async def watch() -> None:
+        async with watching(stack) as later:
+            await later.until_notice()
+            await asyncio.to_thread(is_seen.wait)
+            await later.look(seconds=1)
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright's own event loop runs in this one
+        watched = thread.submit(asyncio.run, watch())
+        try:
+            see_notice()
+        finally:
+            is_seen.set()
+        watched.result()

@@ -131,12 +131,16 @@ class Visitor:
     @contextmanager
     def held_start(self) -> Iterator[None]:
         """Suspend the user's cold start, which has just been requested."""
-        keeper = eventually(self._keeper, what=f"a new slot for {self.user}")
+        keeper = self.keeper()
         os.kill(keeper, signal.SIGSTOP)  # so it does not report that the slot is ready
         try:
             yield
         finally:
             os.kill(keeper, signal.SIGCONT)
+
+    def keeper(self) -> int:
+        """The process id of the keeper of the user's slot, with which its sandbox ends."""
+        return eventually(self._keeper, what=f"the slot of {self.user}") or 0
 
     def _keeper(self) -> int | None:
         ids = {instance.id for instance in self.instances()}

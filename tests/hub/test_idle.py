@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import aiohttp
 import httpx
@@ -14,17 +14,10 @@ from spawner.ledger import EndReason
 from spawner.ledger.pool.end_texts import english
 from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import Activity
-from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
-from spawner.pool.time.idle.rules import Rules
-from spawner.steward.activity_reports import ActivityReports
-from spawner.steward.idle import IdleWatch
-from spawner.steward.readings import Readings
 from tests.backends.notebook import Notebook
+from tests.hub.later import watching
 from tests.stack import Stack, eventually
-
-QUICK = Rules(present=0.1, waiting=0.1, busy_least=0, prompt=0.2, longest_gap=1e9)
-"""Limits of minutes are the catalog's: a look with this clock counts as many seconds as the test says."""
 
 
 def of_the_slot(pool: Pool, slot_id: str, url: str, key: bytes | None = None) -> httpx.Response:
@@ -39,11 +32,10 @@ async def test_a_notebook_reports_its_use_to_the_platform_only_and_ends_when_nob
     stack = shared_stack
     stack.add_user("away")
     instance = stack.run("away")
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession() as session, watching(stack) as later:
         token = stack.user_token("away")
         notebook = Notebook(session, f"{stack.url}/user/away/", token, instance.slot_id or "")
-        pool = make_pool(stack.settings, session=session, epoch="test")
-        reports = ActivityReports(session, pool.master_key)
+        pool, reports = later.pool, later.reports
         assert instance.url is not None
         assert instance.slot_id is not None
 
@@ -75,30 +67,21 @@ async def test_a_notebook_reports_its_use_to_the_platform_only_and_ends_when_nob
         running.cancel()
 
         # Nobody is there for an hour: the clock of the watch is the test's.
-        clock = [pool.now()]
-        pool.now = lambda: clock[0]  # type: ignore[method-assign]
-        watch = IdleWatch(pool, Readings(pool), reports, QUICK, monotonic=lambda: clock[0].timestamp())  # noqa: PLW0108  (the clock moves)
-
-        async def look(**later: float) -> None:
-            clock[0] += timedelta(**later)
-            await watch.look()
-
         def row() -> tuple[Activity, datetime | None]:
             found = stack.ledger.read(use.of_instances, [instance.id])[instance.id]
             return found.activity, found.stops_at
 
-        await look(seconds=1)
-        await look(minutes=30)
+        await later.look(seconds=1)
+        await later.look(minutes=30)
         activity, stops_at = row()
         assert (activity, stops_at is not None) == (Activity.WAITING, True)
-        await look(minutes=31)
+        await later.look(minutes=31)
         (notice,) = stack.ledger.read(notices.of_instance, instance.id)
         assert (notice.mark, notice.answered_at) == ("idle-1", None)
-        await look(seconds=1)
+        await later.look(seconds=1)
 
         def ended() -> str:
             found = stack.desk("GET", "api/state", token=token).json()["last"]
             return found["text"] if found else ""
 
         eventually(lambda: ended() == english(EndReason.IDLE), seconds=60, what="the end of the notebook")
-        await pool.close()

@@ -10,6 +10,9 @@ import { h, safeUrl } from "./dom.js";
 /** @import { Connection } from "./connection.js" */
 /** @import { Texts } from "./texts.js" */
 
+/** After these reasons a new instance has replaced this one. After others: why it has ended, and what was kept. */
+const REPLACED = new Set(["restarted", "stopped", "superseded", "switched"]);
+
 export class EndDialog {
   /** @param {{ app: LabApp, connection: Connection, documents: DocumentManager, t: Texts }} parts */
   constructor({ app, connection, documents, t }) {
@@ -55,11 +58,13 @@ export class EndDialog {
     const { connection, t } = this;
     const { end } = connection;
     const kept = openDocuments(this.app, this.documents);
+    const isReplaced = next !== null && REPLACED.has(end?.reason ?? "");
     const button = (/** @type {string} */ id, /** @type {string} */ href, /** @type {string} */ label, accept = false) => (
       h("a", { id, href, class: `freepool-button${accept ? " freepool-accept" : ""}` }, label));
     return [
-      h("h2", { id: "freepool-end-title" }, t.say(next ? "replaced_title" : "end_title")),
-      h("p", {}, [next ? t.say("replaced_text") : "", next ? "" : end?.text ?? ""].filter(Boolean).join(" ")),
+      h("h2", { id: "freepool-end-title" }, t.say(isReplaced ? "replaced_title" : "end_title")),
+      h("p", {}, isReplaced ? t.say("replaced_text") : end?.text ?? ""),
+      next && !isReplaced && h("p", {}, t.say("next_started")),
       h("p", {}, t.say("end_wiped")),
       kept.length > 0 ? h("p", {}, t.say("end_documents")) : h("p", {}, t.say("end_none")),
       kept.length > 0 && h("ul", {}, ...kept.map(({ path, dirty, save }) => h(

@@ -24,7 +24,8 @@ const topicOf = ({ kind, id }) => (kind === "deadline" || kind === "idle" ? kind
  * @param {Texts} t
  */
 function message({ title, text }, t) {
-  const whole = text ? t.say("title_text", { title, text }) : title;
+  const isSentence = /[.?!。？！]$/.test(title);
+  const whole = !text ? title : t.say(isSentence ? "title_sentence" : "title_text", { title, text });
   return whole.length > LONGEST ? `${whole.slice(0, LONGEST - 1)}…` : whole;
 }
 
