@@ -61,6 +61,7 @@ SECONDS = {
     "tests/paid/test_contract.py": 40,
     "tests/backends/test_isolation.py": 40,
     "tests/backends/test_network.py": 40,
+    "tests/browser/test_lab.py": 40,
     "tests/browser/test_live.py": 40,
     "tests/browser/test_looks.py": 40,
     "tests/paid/test_state_machine.py": 35,
