@@ -108,7 +108,7 @@ test: setup $(VENV)/.dev
 # Under a lease, so that a run of another checkout has another cluster. It is made ready beside lint: it waits for disks.
 suite:
 	@$(MAKE) --no-print-directory --jobs 2 lint prepare
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --durations 20
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadscope --durations 20
 
 prepare:
 	@PYTHON=$(BIN)/python tests/cluster/prepare
