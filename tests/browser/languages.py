@@ -15,7 +15,7 @@ def told_in(language: str, argument: str = "language", *, english: str = "en") -
     """Walks a story in one language, half of them in each.
 
     The texts are compared by tests/unit/test_translations.py; what they need of room is seen in both languages by
-    test_states.py and test_looks.py. What costs money or hours is walked in both.
+    test_states.py and test_looks.py. Before a release every story is walked in both (docs/develop.md).
     `english`: how the test names that language.
     """
     named = {"en": english, "zh-CN": "zh-CN"}

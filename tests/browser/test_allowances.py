@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
@@ -19,6 +18,7 @@ from spawner.ledger.time.tables import allowance_charges
 from spawner.ledger.transitions import touch
 from spawner.pool.build import new_id, utc_now
 from tests.browser.axe import findings
+from tests.browser.languages import told_in
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, ask, button, choose_large, heading
 from tests.stack import Stack, eventually
@@ -47,7 +47,7 @@ def give(page: Page, say: Callable[..., str], hours: str, reason: str, *, to: st
     button(page, say("Give hours")).click()
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@told_in("zh-CN")
 def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one story)
     enter: Callable[..., Visitor], shared_stack: Stack, picture: Picture, language: str, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from spawner.desk.paid.texts import WHY
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import Order, OrderState, StopReason
 from tests.browser.axe import violations
+from tests.browser.languages import told_in
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, button, heading
 from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer
@@ -82,11 +83,11 @@ class Tour:
         return self.page.get_by_role("button", name=self.say(words, **params)).first
 
 
-@pytest.mark.parametrize(("language", "account"), [("en", ADA), ("zh-CN", LI)])
+@told_in("en")
 def test_a_user_links_an_account_runs_an_instance_moves_files_and_deletes_it(
-    chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str, account: str
+    chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str
 ) -> None:
-    name = {"en": "ada", "zh-CN": "lilei"}[language]
+    name, account = {"en": ("ada", ADA), "zh-CN": ("lilei", LI)}[language]
     scheme = {"en": "light", "zh-CN": "dark"}[language]
     visitor = Visitor.enter(
         chromium, demo, name, locale=language, color_scheme=scheme, viewport=WIDE, reduced_motion="reduce"
@@ -239,7 +240,7 @@ def clean_up(tour: Tour, demo: Stack, instance: str) -> None:
     tour.look("unlinked")
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@told_in("zh-CN")
 def test_an_administrator_pauses_and_allows_paid_instances(
     chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str
 ) -> None:

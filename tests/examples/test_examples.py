@@ -188,6 +188,13 @@ def of_models(loads: bool) -> list[Example]:
     return [example for example in CATALOG.examples if bool(example.models) == loads]
 
 
+VARIABLE = "FREEPOOL_EXAMPLES"
+"""`all` has every example run that loads a model."""
+ALWAYS = {"tune"}
+"""Of the examples that load a model, those of each run. Each takes 15 s of a processor to import PyTorch and transformers;
+this one trains, and evaluates what it has made."""
+
+
 def run_as_promised(stack: Stack, example: Example) -> None:
     """Run it, and compare what it found."""
     run = run_in_an_instance(stack, example)
@@ -244,7 +251,10 @@ def stack_with_models() -> Iterator[Stack]:
 
 
 @pytest.mark.parametrize("example", of_models(True), ids=lambda example: example.id)
-def test_an_example_runs_on_a_tiny_model_of_the_cache(stack_with_models: Stack, example: Example) -> None:
+def test_an_example_runs_on_a_tiny_model_of_the_cache(request: pytest.FixtureRequest, example: Example) -> None:
+    if example.id not in ALWAYS and os.environ.get(VARIABLE) != "all":
+        pytest.skip(f"it takes long: {VARIABLE}=all .venv/bin/python -m pytest tests/examples")
+    stack_with_models: Stack = request.getfixturevalue("stack_with_models")
     run_as_promised(stack_with_models, example)
 
 
