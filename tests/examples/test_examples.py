@@ -191,8 +191,8 @@ def of_models(loads: bool) -> list[Example]:
 VARIABLE = "FREEPOOL_EXAMPLES"
 """`all` has every example run that loads a model."""
 ALWAYS = {"tune"}
-"""Of the examples that load a model, those of each run. Each takes 15 s of a processor to import PyTorch and transformers;
-this one trains, and evaluates what it has made."""
+"""Of the examples that load a model, those of each run. Each imports PyTorch and transformers: 15 s of a processor.
+This one trains, and evaluates what it has made."""
 
 
 def run_as_promised(stack: Stack, example: Example) -> None:
