@@ -31,6 +31,7 @@ IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py images/left-out.txt
 JUPYTERLAB := images/light/overrides.json images/light/page_config.json
+TEST_CACHE := $(or $(FREEPOOL_TEST_CACHE),$(if $(filter 0,$(shell id -u)),/var/cache,$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/freepool-tests)
 export PORT STATE PYTHON TORCH_INDEX
 # Hundreds of processes run what is installed here; without bytecode each of them would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,7 +44,7 @@ named = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin 
 unknown := $(if $(filter 0,$(MAKELEVEL)),$(filter-out $(VARIABLES) FREEPOOL_% UV_% PIP_% NPM_% npm_% %_PROXY %_proxy SSL_%,$(named)))
 $(if $(unknown),$(info freepool: there is no variable $(unknown): `make help` names those that there are))
 
-.PHONY: run setup heavy test suite prepare lint bench bench-cluster bench-crowd bench-ledger bench-warm bench-idle bench-logins bench-scale images audit cluster cluster-down check
+.PHONY: run setup heavy test suite prepare collect lint bench bench-cluster bench-crowd bench-ledger bench-warm bench-idle bench-logins bench-scale images audit cluster cluster-down check
 .PHONY: check-python clean help
 .DEFAULT_GOAL := help
 
@@ -105,10 +106,16 @@ test: setup $(VENV)/.dev
 	@tests/torch
 	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
 
-# Under a lease, so that a run of another checkout has another cluster. It is made ready beside lint: it waits for disks.
+# Under a lease, so that a run of another checkout has another cluster. It is made ready beside the rest: it waits for disks.
+# `collect` writes the tests' bytecode once; else each of pytest's processes would make all of it.
+suite: export MYPY_CACHE_DIR = $(TEST_CACHE)/mypy
 suite:
-	@$(MAKE) --no-print-directory --jobs 2 lint prepare
+	@$(MAKE) --no-print-directory --jobs 3 lint prepare collect
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadscope --durations 20
+
+collect:
+	@mkdir -p build
+	@$(BIN)/python -m pytest --collect-only -q >build/collected 2>&1 || { cat build/collected; exit 1; }
 
 prepare:
 	@PYTHON=$(BIN)/python tests/cluster/prepare
