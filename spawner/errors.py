@@ -27,6 +27,7 @@
         │   ├── AlreadyRunning    the user has an instance
         │   ├── NotRunning        the user has no instance
         │   ├── NotCalled         no slot is reserved for the user
+        │   ├── StartCancelled    another request of the user has stopped the start
         │   └── CannotExtend      the session's end cannot be moved; a subclass for each reason
         ├── TooMany               409, the user has as many instances as the catalog allows
         ├── TooManyRequests       409, too many requests of one user at once
@@ -252,6 +253,12 @@ class NotCalled(Conflict):
     """No slot is reserved for the user: their ticket still waits, or they have none."""
 
     code = "not_called"
+
+
+class StartCancelled(Conflict):
+    """Another request of the user has stopped the start, or has given up its ticket; or the ticket has expired."""
+
+    code = "start_cancelled"
 
 
 class CannotExtend(Conflict):

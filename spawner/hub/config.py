@@ -27,6 +27,7 @@ from spawner.hub.origins import configure_origins
 from spawner.hub.pages.config import use_pages
 from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
 from spawner.hub.rate_limits import limit_rates
+from spawner.hub.server_requests import order_server_requests
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.spawner_options import check_options
 from spawner.hub.terms import ask_before_spawn
@@ -99,6 +100,7 @@ def _add(c: Any, settings: Settings) -> None:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
     use_short_rounds()
     load_few()
+    order_server_requests()
     hub.spawner_class = InstanceSpawner
     people = HubPeople(settings, now=utc_now, new_id=new_id)
     people.listen()

@@ -17,7 +17,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from spawner import logs
-from spawner.errors import LostRace, NoRoom, PoolFull, Refusal, StartFailed
+from spawner.errors import LostRace, NoRoom, PoolFull, Refusal, StartCancelled
 from spawner.ledger import EndReason, Instance, StartStep, Ticket, TicketState
 from spawner.ledger.people import bans
 from spawner.ledger.pool import instances, slots, tickets
@@ -85,7 +85,7 @@ class Start:
             raise
 
     async def _admit(self) -> tuple[Instance, Choice]:
-        """Commit the intent. Raises `Queued` where the request has to wait, `NotOffered`, `StartFailed`."""
+        """Commit the intent. Raises `Queued` where the request has to wait, `NotOffered`, `StartCancelled`."""
         if isinstance(self.request, Choice):
             self._check_offered(self.request)
         await self._supersede()
@@ -208,5 +208,5 @@ class Start:
         return reason, status.detail or None, status.died_at
 
 
-def _cancelled() -> StartFailed:
-    return StartFailed("Start cancelled.")
+def _cancelled() -> StartCancelled:
+    return StartCancelled("Start cancelled.", next_step="Start a notebook.")

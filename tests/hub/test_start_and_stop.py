@@ -71,6 +71,22 @@ def test_a_new_start_gives_a_new_slot_keeps_no_files_and_no_options(shared_stack
     stack.stop("wiped")
 
 
+def test_requests_that_stop_one_start_at_once_are_answered_and_end_no_later_start(shared_stack: Stack) -> None:
+    stack, path = shared_stack, "/users/hasty/server"
+    stack.add_user("hasty")
+    with ThreadPoolExecutor() as clients:
+        first = clients.submit(stack.start, "hasty", flavor="cpu-large")
+        eventually(lambda: [one for one in stack.unended() if one.user_name == "hasty"], what="the row")
+        stops = [clients.submit(stack.api, "DELETE", path) for _ in range(2)]
+        cancelled = first.result()
+        meanwhile = stack.start("hasty", flavor="cpu-large")  # JupyterHub's stop waits a second, then ends what runs
+        assert (cancelled.status_code, cancelled.json()["message"]) == (409, "Start cancelled. Start a notebook.")
+        assert (meanwhile.status_code, meanwhile.json()["message"]) == (400, "hasty is pending stop")
+        assert {stop.result().status_code for stop in stops} <= {202, 204}
+    assert stack.run("hasty").state == "running"
+    stack.stop("hasty")
+
+
 def test_progress_can_be_read_during_a_start(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("watched")

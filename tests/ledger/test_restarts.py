@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from spawner.ledger import EndReason
+from spawner.ledger import EndReason, InstanceState, TicketState
 from spawner.ledger.pool import instances
 from tests.ledger.pool import CALLED, SimulatedPool
+from tests.unit import make
 
 
 def test_a_restart_keeps_its_slot_while_others_are_queued(pool: SimulatedPool) -> None:
@@ -43,3 +44,18 @@ def test_two_restarts_at_once_hold_one_slot(pool: SimulatedPool) -> None:
     first, second = (pool.ledger.write(pool.admission.reserve_replacement, ann) for _ in range(2))
     assert first.id == second.id
     assert len(pool.held()) == 2
+
+
+def test_a_notebook_is_left_only_for_a_slot_that_is_still_reserved(pool: SimulatedPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small"), make.flavor("large"))
+    ann = pool.start("ann", flavor="small")
+    given_up = pool.ask("ann", flavor="large")
+    pool.ledger.write(pool.admission.release, given_up.id, TicketState.CANCELLED)
+    assert not pool.ledger.write(pool.admission.leave_for, given_up.id)
+    assert pool.ledger.read(instances.get, ann.id).state is InstanceState.RUNNING
+    reserved = pool.ask("ann", flavor="large")
+    assert pool.ledger.write(pool.admission.leave_for, reserved.id)
+    assert pool.ledger.read(instances.get, ann.id).reason is EndReason.SWITCHED
+    begun = pool.begin(reserved)
+    assert not pool.ledger.write(pool.admission.leave_for, reserved.id), "the first request has begun it"
+    assert pool.ledger.read(instances.get, begun.id).reason is None

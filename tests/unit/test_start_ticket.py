@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spawner.errors import NotForYou, NotOffered, StartFailed, TooMany
+from spawner.errors import NotForYou, NotOffered, StartCancelled, TooMany
 from spawner.ledger import Instance, Ticket, TicketState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
@@ -68,7 +68,7 @@ async def test_flavor_image_and_example_are_the_tickets(pool: SimulatedPool) -> 
 @pytest.mark.parametrize("server", [{"user": "bob"}, {"server": "second"}])
 async def test_the_ticket_of_another_server_starts_nothing(pool: SimulatedPool, server: dict[str, str]) -> None:
     ticket = called(pool)
-    with pytest.raises(StartFailed):
+    with pytest.raises(StartCancelled):
         await admit(pool, ticket.id, **server)
     assert pool.ticket(ticket).instance_id is None
 
@@ -89,7 +89,7 @@ async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: SimulatedPool
     cancelled = called(pool)
     pool.ledger.write(pool.admission.release, cancelled.id, TicketState.CANCELLED)
     for ticket_id in ("unknown", cancelled.id):
-        with pytest.raises(StartFailed):
+        with pytest.raises(StartCancelled):
             await admit(pool, ticket_id)
     assert pool.ledger.read(instances.unended) == []
 

@@ -62,11 +62,16 @@ class SpawnRequestHandler(UserHandler, JsonHandler):
             subject=f"start of user {self.user_name}",
         )
         done, _ = await asyncio.wait([start], timeout=START_WAIT_SECONDS)
-        if done:
+        if done and not await self.has_begun(ticket):
             self.raise_refusal(start)
         state = await self.state()
         is_running = state.instance is not None and state.instance.state == "running"
         self.answer(state, 201 if is_running else 202)
+
+    async def has_begun(self, ticket: Ticket) -> bool:
+        """Whether the ticket's start is on its way or over: by this request, or by one of another tab."""
+        now = await self.desk.ledger.aread(tickets.get, ticket.id)
+        return now.instance_id is not None and now.state in (TicketState.CALLED, TicketState.SERVED)
 
     @staticmethod
     def raise_refusal(start: asyncio.Task[None]) -> None:
@@ -196,17 +201,11 @@ class ClaimTicketHandler(StopHandler):
             if ticket is None and before is None:
                 raise NotCalled("No notebook is reserved for you.", next_step="Wait until it is your turn.")
             if ticket is not None and ticket.instance_id is None:
-                await self.desk.ledger.awrite(self.leave_running)
-                await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
-                await self.begin(ticket)
+                if await self.desk.ledger.awrite(self.parts.admission.leave_for, ticket.id):
+                    await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+                await self.begin(ticket)  # refused where the ticket is over
             else:
                 self.answer(await self.state(), 202)  # a request of another tab has claimed it already
-
-    def leave_running(self, connection: Connection) -> None:
-        """Write why the running instance ends, before the hub writes that its user stopped it."""
-        current = instances.latest(connection, self.person_id, "")
-        if current is not None and current.state in LIVE:
-            self.parts.admission.intend_end(connection, current.id, EndReason.SWITCHED)
 
     async def called_ticket(self) -> Ticket | None:
         """The user's ticket for the default server that was called."""

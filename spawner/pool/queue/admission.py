@@ -234,6 +234,20 @@ class Admission:
             if slot.state is not SlotState.DESTROYING:
                 slots.mark_destroying(connection, slot.id, reason=reason)
 
+    def leave_for(self, connection: Connection, ticket_id: str) -> bool:
+        """Write that the user leaves their running instance for the slot that a called ticket reserves.
+
+        Before the hub writes that they stopped it. False where the slot is not reserved any more: another request has
+        claimed it or given it up, or its time is over. The running instance then stays.
+        """
+        ticket = tickets.get(connection, ticket_id)
+        if ticket.state is not TicketState.CALLED or ticket.instance_id is not None:
+            return False
+        running = instances.latest(connection, ticket.person_id, ticket.server_name)
+        if running is not None and running.state in LIVE:
+            self.intend_end(connection, running.id, EndReason.SWITCHED)
+        return True
+
     @staticmethod
     def _is_replaced(connection: Connection, instance_id: str) -> bool:
         """Whether `reserve_replacement` has a slot for the next instance of the same server."""
