@@ -23,7 +23,8 @@ pg_restore --list "$new" | grep -q ' TABLE .* freepool_version ' ||
 name=freepool-$(date -u +%Y%m%dT%H%M%SZ).dump
 mv "$new" "$folder/$name"
 echo "$name: $(wc -c <"$folder/$name") bytes"
-find "$folder" -maxdepth 1 -name 'freepool-*.dump' | sort -r | tail -n "+$((KEEP + 1))" | while read -r old; do
+# Other files are an operator's, such as freepool-before-upgrade.dump: they count as none of these, and stay.
+find "$folder" -maxdepth 1 -type f -name 'freepool-[0-9]*T[0-9]*Z.dump' ! -name 'freepool-*[!0-9TZ]*.dump' | sort -r | tail -n "+$((KEEP + 1))" | while read -r old; do
   rm -f "$old"
   echo "${old##*/}: removed, the newest $KEEP stay"
 done

@@ -1,14 +1,18 @@
 # shellcheck shell=sh
 # A Job that is made from the CronJob freepool-restore runs this. It replaces the database by the dump $BACKUP (default: the
-# newest), in one transaction. If anything fails, nothing has changed.
+# newest that the backup has written), in one transaction. If anything fails, nothing has changed.
 set -eu
 fail() { echo "restore: $1" >&2; exit 1; }
 url=$(sed 's/^postgresql+[a-z0-9_]*:/postgresql:/' /srv/secrets/ledger-url)
 folder=/backup
-name=${BACKUP:-$(find "$folder" -maxdepth 1 -name 'freepool-*.dump' | sort | tail -n 1)}
+dumps() { find "$folder" -maxdepth 1 -type f "$@" | sort; }
+# The name of another file, such as freepool-before-upgrade.dump, does not say when it was made.
+name=${BACKUP:-$(dumps -name 'freepool-[0-9]*T[0-9]*Z.dump' ! -name 'freepool-*[!0-9TZ]*.dump' | tail -n 1)}
 file=$folder/${name##*/}
+all=$(dumps -name '*.dump' | sed 's|.*/||' | tr '\n' ' ')
+[ -n "$name" ] || [ -z "$all" ] || fail "no dump in the claim has a time in its name: choose one with BACKUP. It has: $all"
 [ -n "$name" ] || fail "there is no dump in the claim: create one from cronjob/freepool-backup, or name another claim"
-[ -s "$file" ] || fail "${name##*/} is not in the claim. It has: $(find "$folder" -maxdepth 1 -name 'freepool-*.dump' | sort | sed 's|.*/||' | tr '\n' ' ')"
+{ [ -f "$file" ] && [ -s "$file" ]; } || fail "${name##*/} is not in the claim, or is empty. It has: $all"
 # NetworkPolicies let a new pod out some seconds after its start, and the database may be starting, too.
 patience=${PATIENCE:-60}
 until pg_isready --quiet --dbname="$url" --timeout=5; do

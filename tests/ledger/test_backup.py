@@ -122,6 +122,22 @@ exit 137
     assert claim.execute("SELECT count(*) FROM freepool_version") == [(101,)]
 
 
+def test_files_that_an_operator_has_put_into_the_claim_are_no_newest_dumps(claim: Claim) -> None:
+    claim.execute("CREATE TABLE freepool_version AS SELECT 1 AS id")
+    own = ["freepool-before upgrade.dump", "freepool-zz.dump", "freepool-20990101T000000Z-copy.dump"]
+    for name in own:
+        (claim.folder / name).write_text("an operator's")
+    (claim.folder / "freepool-99990101T000000Z.dump").mkdir()
+    without = claim.run("restore").stderr
+    assert "choose one with BACKUP" in without
+    assert all(name in without for name in own)
+    done = claim.run("backup")
+    assert done.returncode == 0, done.stderr
+    (made,) = set(claim.dumps()) - {*own, "freepool-99990101T000000Z.dump"}
+    assert f"{made} is restored" in claim.run("restore").stdout
+    assert "freepool-zz.dump is damaged" in claim.run("restore", BACKUP="freepool-zz.dump").stderr
+
+
 def test_the_newest_dumps_are_kept_and_a_failed_one_leaves_nothing(claim: Claim) -> None:
     for day in (1, 2, 3):
         (claim.folder / f"freepool-2026010{day}T000000Z.dump").write_text("old")
