@@ -81,6 +81,8 @@ def test_maintenance_begins_and_ends(admin: Caller, caller: Caller) -> None:
     assert (state["drain"]["by"], state["drain"]["reason"]) == (admin.user, "new disks")
     error = error_of(caller.post("api/instance"), 503)
     assert (error["code"], error["details"]) == ("maintenance", "new disks")
+    said = {(flavor["text"], flavor["is_free"]) for flavor in caller.get("api/free").json()["flavors"]}
+    assert said == {("The platform is under maintenance.", False)}, "the landing page tells why nothing is free"
     assert admin.post("api/admin/drain/end").json()["drain"] is None
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 from tornado.httputil import url_concat
 
+from spawner.catalog import Catalog
 from spawner.desk.common import use_asked_language
 from spawner.desk.durations import size
 from spawner.desk.http import JsonHandler
@@ -84,7 +85,7 @@ async def show_landing(handler: UserHandler) -> None:
             flavors=[
                 (flavor, resources(flavor, texts), free_view(flavor, texts))
                 for flavor in offer["flavors"]
-                if is_offered(flavor)
+                if is_offered(flavor, handler.desk.catalog)
             ],
             # Below "run at the first click": not what would download first.
             examples=[example for example in offer["examples"] if example.available and not example.download],
@@ -125,9 +126,9 @@ async def read_offer(handler: UserHandler) -> dict[str, Any]:
     return await desk.ledger.aread(read)
 
 
-def is_offered(flavor: FlavorView) -> bool:
-    """Whether this installation can ever give it."""
-    return flavor.available > 0 or flavor.queue
+def is_offered(flavor: FlavorView, catalog: Catalog) -> bool:
+    """Whether this installation can ever give it: also while it is paused, in maintenance, or has a full queue."""
+    return flavor.remedy is None and catalog.flavor(flavor.id).limit > 0
 
 
 def resources(flavor: FlavorView, texts: Translations) -> str:
@@ -157,7 +158,8 @@ class FreeHandler(UserHandler, JsonHandler):
     async def get(self) -> None:
         """For everybody: it says what the landing page says."""
         offer = await read_offer(self)
-        flavors = [free_view(flavor, self.language_texts) for flavor in offer["flavors"] if is_offered(flavor)]
+        texts, catalog = self.language_texts, self.desk.catalog
+        flavors = [free_view(flavor, texts) for flavor in offer["flavors"] if is_offered(flavor, catalog)]
         self.answer(FreeAnswer(flavors=flavors))
 
 
