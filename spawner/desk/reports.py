@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from spawner.desk.http import Handler
 from spawner.desk.report_view import make_report
 
@@ -19,8 +21,13 @@ class ReportHandler(Handler):
                 "shared/message.html",
                 title=self.say("Report a problem"),
                 text=self.say("Describe what you did, what you expected, and what happened instead."),
-                report=make_report(self, "", is_open=True),
+                report=make_report(self, "", path=self._page_before(), is_open=True),
                 action_url=self.desk.base,
                 action_label=self.say("Go to home page"),
             )
         )
+
+    def _page_before(self) -> str:
+        """The path of the page of this host whose link led here; empty where the browser does not say."""
+        before = urlsplit(self.request.headers.get("Referer", ""))
+        return before.path if before.netloc == self.request.host else ""

@@ -223,3 +223,14 @@ def test_the_state_is_in_the_language_of_the_request(caller: Caller) -> None:
     assert state["examples"][0]["title"] == "识别图片中的文字"
     stranger = caller.stack.desk("GET", "api/state", token="made-up", headers={"Accept-Language": "zh-CN"})
     assert error_of(stranger, 403)["message"] == "你尚未登录。"
+
+
+def test_a_report_names_the_page_whose_link_led_to_it(shared_stack: Stack) -> None:
+    def reported(referer: str) -> str:
+        text = shared_stack.http.get(f"{shared_stack.url}/services/desk/report", headers={"Referer": referer}).text
+        (line,) = (line for line in text.splitlines() if "Page: " in line)
+        return line.rpartition("Page: ")[2]
+
+    assert reported(f"{shared_stack.url}/services/desk/history?cursor=1") == "/services/desk/history"
+    assert reported("https://other.example/services/desk/history") == "/services/desk/report"
+    assert reported("") == "/services/desk/report"
