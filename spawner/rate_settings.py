@@ -1,7 +1,7 @@
 """The section `rate_limits` of the settings: how often an address and a person may log in, start and ask.
 
-`rate_limits/limiter.py` (hub, desk) and `rate_limits/proxy.py` (for the proxy) read the fields by composed names: a kind
-of `rate_limits/rules.py` with `_by_address` or `_by_person`.
+`rate_limits/limiter.py` (hub, desk) and `rate_limits/proxy.py` (for the proxy) read the fields by composed names: a
+kind of `rate_limits/rules.py` with `_by_address` or `_by_person`.
 """
 
 from __future__ import annotations
