@@ -74,6 +74,8 @@ def configure(c: Any, settings: Settings) -> None:
     # A restarted proxy has no routes. JupyterHub checks a proxy of its own every few seconds, but an external one only
     # when it reads users' activity, by default every 5 minutes.
     hub.last_activity_interval = 5
+    # By default it is measured 20 times a second, which is most of what an idle hub does.
+    c.PeriodicMetricsCollector.event_loop_interval_resolution = 0.2
     _add(c, settings)
     hub.tornado_settings[LEADS_TO_APPS] = True
     limit_rates(c, settings)
