@@ -80,6 +80,7 @@ def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one stor
     admin.expected.append("status of 400")
     give(board, say, "-90", "<b>test</b>", to=name)
     section = board.get_by_role("region", name=say("Given by administrators"))
+    expect(section.get_by_role("heading")).to_be_in_viewport()
     expect(section).to_contain_text("<b>test</b>")
     expect(section).to_contain_text(name)
     expect(card).to_contain_text(LEFT["ten"][language])

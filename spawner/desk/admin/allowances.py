@@ -66,7 +66,7 @@ class ChangeHandler(AllowanceHandler):
     """Base of the two forms. A refused one is shown again with what was written."""
 
     async def post(self) -> None:
-        """Write, and redirect to the page that the form was on."""
+        """Write, and redirect to the page that the form was on: of the page of allowances, to the list of changes."""
         fields = form_fields(self)
         fields.pop("_xsrf", None)
         try:
@@ -77,7 +77,9 @@ class ChangeHandler(AllowanceHandler):
         log.info("administrator %s: %s of %d s of %s to %s", self.user_name, made.source, made.seconds, made.class_id,
                  made.person_id)  # fmt: skip
         is_of_person = fields.get("back") == "person"
-        self.redirect(f"{self.desk.base}admin/people/{made.person_id}" if is_of_person else self.here, status=303)
+        self.redirect(
+            f"{self.desk.base}admin/people/{made.person_id}" if is_of_person else f"{self.here}#by-hand", status=303
+        )
 
     def change(self, connection: Connection, fields: dict[str, str]) -> Grant:
         """Write it. Raises `BadOption` and `Conflict`."""
