@@ -34,6 +34,8 @@ OURS = frozenset({SETTINGS_VARIABLE, TOKEN_VARIABLE, "TMPDIR", "PYTHONUNBUFFERED
 VISIBLE = ("/etc/ssl", "/etc/pki", "/usr/share", "/usr/local/share")
 """Folders for certificates and the like that a sandbox shows, read-only."""
 NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+TOKEN = re.compile("[!-~]{8,64}")
+"""A token for automation. With another length JupyterHub does not start."""
 
 
 def for_programs(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +64,14 @@ def for_programs(settings: Settings, environment: Mapping[str, str]) -> dict[str
 
 
 def for_hub(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the hub gets besides."""
+    """What the hub gets besides. Raises `SetupError` for a token that JupyterHub or a header cannot hold."""
+    token = environment.get(TOKEN_VARIABLE, "")
+    if token and not TOKEN.fullmatch(token):
+        raise SetupError(
+            "{name} cannot be used: it must have 8 to 64 letters, digits or signs, without spaces.",
+            next_step="Make one with openssl rand -hex 32.",
+            name=TOKEN_VARIABLE,
+        )
     return {name: value for name, value in environment.items() if name in FOR_HUB and value}
 
 

@@ -18,7 +18,7 @@ from spawner.errors import CatalogInvalid, SetupError
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.spawner_options import NO_EFFECT, TAKE_EFFECT, without_effect
 from spawner.local.environment import check_files, for_hub, for_programs, left_out
-from spawner.settings import SETTINGS_VARIABLE, Settings
+from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 from tests.stack import PROJECT, write_catalog
 
 
@@ -102,6 +102,13 @@ def test_certificates_and_proxies_reach_every_program_and_clients_of_logins_the_
     assert not {"GITHUB_CLIENT_SECRET", "JUPYTERHUB_CRYPT_KEY", "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY"} & set(every)
     assert every["no_proxy"] == "example.org,127.0.0.1,::1,localhost", "they talk to each other on this machine"
     assert set(for_hub(here)) == {"GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET", "JUPYTERHUB_CRYPT_KEY"}
+
+
+@pytest.mark.parametrize("token", ["seven77", "a" * 65, "with a space", "schlüssel"])
+def test_a_token_with_which_the_hub_would_not_start_is_refused(token: str) -> None:
+    with pytest.raises(SetupError, match="FREEPOOL_API_TOKEN cannot be used"):
+        for_hub({TOKEN_VARIABLE: token})
+    assert for_hub({TOKEN_VARIABLE: "a" * 64}) == {TOKEN_VARIABLE: "a" * 64}
 
 
 def test_settings_pass_more_variables_on_or_set_them() -> None:
