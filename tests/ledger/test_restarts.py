@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from spawner.errors import LostRace
 from spawner.ledger import EndReason, InstanceState, TicketState
 from spawner.ledger.pool import instances
 from tests.ledger.pool import CALLED, SimulatedPool
@@ -44,6 +47,9 @@ def test_two_restarts_at_once_hold_one_slot(pool: SimulatedPool) -> None:
     first, second = (pool.ledger.write(pool.admission.reserve_replacement, ann) for _ in range(2))
     assert first.id == second.id
     assert len(pool.held()) == 2
+    pool.end(ann)
+    with pytest.raises(LostRace):
+        pool.ledger.write(pool.admission.reserve_replacement, ann)
 
 
 def test_a_notebook_is_left_only_for_a_slot_that_is_still_reserved(pool: SimulatedPool) -> None:
@@ -56,6 +62,7 @@ def test_a_notebook_is_left_only_for_a_slot_that_is_still_reserved(pool: Simulat
     reserved = pool.ask("ann", flavor="large")
     assert pool.ledger.write(pool.admission.leave_for, reserved.id)
     assert pool.ledger.read(instances.get, ann.id).reason is EndReason.SWITCHED
+    assert not pool.ledger.write(pool.admission.leave_for, reserved.id), "a second tab has nothing to stop"
     begun = pool.begin(reserved)
-    assert not pool.ledger.write(pool.admission.leave_for, reserved.id), "the first request has begun it"
+    assert not pool.ledger.write(pool.admission.leave_for, reserved.id)
     assert pool.ledger.read(instances.get, begun.id).reason is None

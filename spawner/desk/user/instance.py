@@ -237,7 +237,11 @@ class RestartHandler(StopHandler):
 
     async def restart(self, before: Instance) -> None:
         """Reserve a slot before the stop, so that a restart never finds the pool full."""
-        ticket = await self.desk.ledger.awrite(self.parts.admission.reserve_replacement, before)
+        try:
+            ticket = await self.desk.ledger.awrite(self.parts.admission.reserve_replacement, before)
+        except LostRace:  # a stop now would end what another request has started since
+            self.answer(await self.state(), 202)
+            return
         try:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         except FreepoolError:

@@ -150,7 +150,7 @@ class Admission:
         """A called ticket for the restart of a running instance, which the caller ends.
 
         A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline. Raises
-        `Banned`, `NotForYou`, `NoHours`, `Paused` and `Maintenance`.
+        `Banned`, `NotForYou`, `NoHours`, `Paused` and `Maintenance`; `LostRace` where the instance has ended.
         """
         flavor = self.catalog.flavor(running.flavor)
         self.refuse_banned(connection, running.person_id)
@@ -158,6 +158,8 @@ class Admission:
         refuse_denied(rights.denial(flavor.id, running.image))
         self._refuse_closed(connection, flavor)
         self._refuse_without_hours(connection, running, flavor, rights)
+        if instances.get(connection, running.id).state not in LIVE:
+            raise LostRace("The instance {instance} has ended.", instance=running.id)
         for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
             is_held = one.state is TicketState.CALLED and one.instance_id is None
@@ -237,15 +239,16 @@ class Admission:
     def leave_for(self, connection: Connection, ticket_id: str) -> bool:
         """Write that the user leaves their running instance for the slot that a called ticket reserves.
 
-        Before the hub writes that they stopped it. False where the slot is not reserved any more: another request has
-        claimed it or given it up, or its time is over. The running instance then stays.
+        Before the hub writes that they stopped it. False where there is nothing to stop: no instance runs, or the slot
+        is not reserved any more, because another request has claimed it or given it up, or its time is over.
         """
         ticket = tickets.get(connection, ticket_id)
         if ticket.state is not TicketState.CALLED or ticket.instance_id is not None:
             return False
         running = instances.latest(connection, ticket.person_id, ticket.server_name)
-        if running is not None and running.state in LIVE:
-            self.intend_end(connection, running.id, EndReason.SWITCHED)
+        if running is None or running.state not in LIVE:
+            return False
+        self.intend_end(connection, running.id, EndReason.SWITCHED)
         return True
 
     @staticmethod
