@@ -161,7 +161,7 @@ def test_a_ticket_is_started_for_its_person_under_the_name_of_today(ann: Person)
     (ticket,) = ann.stack.ledger.read(tickets.alive, first.person_id)
     renamed = rename(ann, f"{ann.name}-now")
     taker = again(ann)
-    assert ann.stack.start(taker.name, ticket=ticket.id).status_code == 500, "another person's ticket starts nothing"
+    assert ann.stack.start(taker.name, ticket=ticket.id).status_code == 409, "another person's ticket starts nothing"
     assert renamed.stop().status_code == 200
     eventually(
         lambda: any(

@@ -13,6 +13,7 @@ COMMANDS = {
     "the torch image is not installed": "tests/torch",
     "the image cpu is not built": "make images IMAGES=cpu",
     "the image gpu is not built": "make images IMAGES=gpu",
+    "it takes long": "export FREEPOOL_EXAMPLES=all",
 }
 """Beginnings of reasons for which a test is skipped, and what to run first so that it is not."""
 SLOWEST = 30
@@ -21,6 +22,7 @@ SHOWN = 40
 ALLOWED_SKIPS = (
     "the image cpu is not built",  # 3 to 7 GB, and ten minutes; its packages are tried as the local image torch
     "the image gpu is not built",  # gigabytes of CUDA, and no device to run it on
+    "it takes long",  # examples that load a model, for which another one stands: docs/develop.md
 )
 """Those that CI accepts."""
 
