@@ -21,7 +21,7 @@ def movable(connection: Connection, hub: str, *, to: str, now: datetime, limit: 
     """Ids of people of a hub who can be moved now. A read: most have nothing to move.
 
     Left out: people without a login's subject, because the other hub would take them for new ones; people whose name
-    somebody else has on the other hub; banned people, because a ban holds on their own hub.
+    another person has on the other hub; banned people, because a ban holds on their own hub.
     """
     other = aliased(people)
     idle = (
