@@ -14,6 +14,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -163,6 +164,24 @@ async def test_a_stale_view_is_never_used(
         assert await watched.backend.find(old) is None
         silent = how == "stall"  # longer than the view counts as fresh: then the pods are listed again
         assert watched.cluster.asked["list"] - failed == (2 if silent else 1)
+
+
+async def test_the_end_of_a_watch_closes_its_connection_at_once(
+    gate: tuple[Gate, Path], watched: Watched, paper: Paper
+) -> None:
+    async with watched.view.following():
+        (first,) = await paper.make()
+        await watched.seen(first)
+        (second,) = await paper.make()
+        await watched.seen(first, second)  # from the watch: it is open
+        assert _connections_to(gate[0].port)
+        gate[0].stall()  # nobody answers the end of TLS
+    await watched.backend.close()
+    assert not _connections_to(gate[0].port)
+
+
+def _connections_to(port: int) -> list[Any]:
+    return [one for one in psutil.Process().net_connections("tcp") if one.raddr and one.raddr[1] == port]
 
 
 async def test_concurrent_reads_of_a_stalled_pool_share_one_request(

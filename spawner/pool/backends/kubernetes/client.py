@@ -161,6 +161,9 @@ class Cluster:
                     raise self._unexpected(answer.status, text)
                 yield answer.content
             finally:
+                if answer.connection is not None and answer.connection.transport is not None:
+                    # A polite end of TLS waits for the server's: up to 30 s where it is silent, and unknown to `close`.
+                    answer.connection.transport.abort()
                 answer.close()
 
     async def _ask(self, verb: str, **arguments: Any) -> tuple[int, Json]:
