@@ -101,7 +101,8 @@ lint: $(VENV)/.dev
 	@if command -v shellcheck >/dev/null; then git grep -lE '^#(!/(usr/bin/env bash|bin/sh)$$| shellcheck shell)' | xargs shellcheck -x; \
 	else echo "lint: shellcheck is not installed, so shell scripts are not checked"; fi
 
-test: setup $(VENV)/.dev
+test: ENVIRONMENTS += $(VENV)/.dev
+test: setup
 	@tests/setup
 	@tests/torch
 	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
