@@ -78,7 +78,7 @@ class AddressSettings(BaseModel):
             return None
         try:
             url = urlsplit(public)
-            is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.username
+            is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0 and "@" not in url.netloc
         except ValueError:
             is_host = False
         if not is_host:

@@ -198,7 +198,7 @@ hubs:
 {{/* Fields of notebooks' pods by which they are packed onto few nodes; what a flavor has in pod.extra wins */}}
 {{- define "freepool.scheduling" -}}
 {{- with .Values.pool.schedulerName }}
-schedulerName: {{ . }}
+schedulerName: {{ . | quote }}
 {{- end }}
 {{- if .Values.pool.packing }}
 affinity:

@@ -22,7 +22,7 @@ by one YAML anchor, is there once: the API server refuses a pod with two volumes
 {{- define "freepool.podSpec" -}}
 {{- $root := index . 0 }}{{ $component := index . 1 }}{{ $own := index . 2 -}}
 {{- if has $component (list "hub" "steward") }}
-serviceAccountName: {{ include "freepool.serviceAccount" $root }}
+serviceAccountName: {{ include "freepool.serviceAccount" $root | quote }}
 automountServiceAccountToken: true
 {{- else }}
 automountServiceAccountToken: false
@@ -30,9 +30,9 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 {{- include "freepool.pullSecrets" $root }}
 {{- if $root.Values.priorityClasses.create }}
-priorityClassName: {{ include "freepool.priorityClass" (list $root "platform") }}
+priorityClassName: {{ include "freepool.priorityClass" (list $root "platform") | quote }}
 {{- else if $root.Values.priorityClasses.names.platform }}
-priorityClassName: {{ $root.Values.priorityClasses.names.platform }}
+priorityClassName: {{ $root.Values.priorityClasses.names.platform | quote }}
 {{- end }}
 securityContext:
   {{- include "freepool.podSecurity" $root | nindent 2 }}
@@ -130,11 +130,11 @@ seccompProfile: {type: RuntimeDefault}
 {{- define "freepool.cloudVolumes" -}}
 {{- with .Values.paid.existingSecret }}
 - name: clouds
-  secret: {secretName: {{ . }}, defaultMode: 0440}
+  secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 {{- end }}
 {{- with .Values.bundles.existingSecret }}
 - name: bundles
-  secret: {secretName: {{ . }}, defaultMode: 0440}
+  secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
 
@@ -182,7 +182,7 @@ cookies desk ledger-url link people proxy slots steward
   emptyDir: {sizeLimit: 256Mi}
 - name: secrets
   secret:
-    secretName: {{ include "freepool.secretName" $root }}
+    secretName: {{ include "freepool.secretName" $root | quote }}
     # The group is the pod's fsGroup. JupyterHub refuses a cookie secret that others may read.
     defaultMode: 0440
     items:

@@ -38,10 +38,10 @@ def overrides_schema() -> dict[str, Any]:
     }  # fmt: skip
 
     def entries(kind: str) -> dict[str, Any]:
-        fields = [name for name in definitions[named[kind]]["properties"] if name != "id"]
-        entry = {
-            "type": ["object", "null"], "additionalProperties": False, "properties": {field: {} for field in fields},
-        }  # fmt: skip
+        fields = {
+            name: _changed(field) for name, field in definitions[named[kind]]["properties"].items() if name != "id"
+        }
+        entry = {"type": ["object", "null"], "additionalProperties": False, "properties": fields}
         where = "catalog.allowances.classes" if kind == "classes" else f"catalog.{kind}"
         return {"type": ["object", "null"], "description": f"Changes of {where}.", "additionalProperties": entry}
 
@@ -51,6 +51,13 @@ def overrides_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {kind: entries(kind) for kind in named},
     }
+
+
+def _changed(field: dict[str, Any]) -> dict[str, Any]:
+    """What may stand in place of a field: a null, too. A mapping changes some of its keys, so it is checked later."""
+    if "$ref" in json.dumps(field):
+        return {}
+    return {"anyOf": [{key: value for key, value in field.items() if key != "description"}, {"type": "null"}]}
 
 
 COMPONENTS = (

@@ -258,6 +258,39 @@ def test_a_claim_of_the_administrators_own_takes_the_place_of_each_claim_of_the_
     assert mounted == {("postgres", "my-database"), ("models", "my-models"), ("backup", "my-dumps")}
 
 
+@pytest.mark.parametrize("name", ["1234", "1e3", "true", "null"])
+def test_a_name_that_yaml_reads_as_something_else_stays_a_name(name: str) -> None:
+    values = {
+        "existingSecret": name,
+        "database": {"embedded": {"persistence": {"storageClass": name}}},
+        "models": MODELS["models"] | {"existingClaim": name},
+        "catalog": MODELS["catalog"],
+        "backup": {"enabled": True, "existingClaim": name},
+        "pool": {"schedulerName": name},
+        "priorityClasses": {"create": False, "names": {"platform": name}},
+        "serviceAccount": {"create": False, "name": name},
+        "ingress": {"enabled": True, "className": name, "hosts": ["lab.example.org"]},
+    }
+    found: dict[str, int] = {}
+    waiting: list[Any] = [render(values)]
+    while waiting:
+        match waiting.pop():
+            case dict() as mapping:
+                for key, value in mapping.items():
+                    if key in NAMES:
+                        assert isinstance(value, str), (key, value)
+                        found[key] = found.get(key, 0) + (value == name)
+                waiting += mapping.values()
+            case list() as items:
+                waiting += items
+    assert min(found.values()) > 0 and found.keys() == NAMES
+
+
+NAMES = {
+    "claimName", "ingressClassName", "priorityClassName", "secretName", "serviceAccountName", "storageClassName",
+}  # fmt: skip
+
+
 def test_large_numbers_of_the_backup_are_written_as_numbers() -> None:
     """Helm reads them as floats, and 1e+06 is none for the API server, nor for the shell."""
     own = {"enabled": True, "existingClaim": "d", "keep": 2_000_000, "seconds": 1_000_000}

@@ -98,6 +98,7 @@ def test_on_one_machine_nothing_but_the_proxy_has_a_port(settings: Settings) -> 
         ("https://lab.example.org:99999", "must be the address that browsers use"),
         ("https://[::1", "must be the address that browsers use"),
         ("https://user:word@lab.example.org", "must be the address that browsers use"),
+        ("https://:word@lab.example.org", "must be the address that browsers use"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused_at_once_in_words(
