@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,8 @@ from spawner.instance.save.changes import LEFT_OUT
 from spawner.instance.save.rooms import save_documents
 
 PIECE = 256 * 1024
+LEFT_OUT_NAME = "freepool-left-out.txt"
+"""Name of the archive's own list of what it lacks; there is one where something is missing."""
 
 
 class _Pieces:
@@ -52,36 +55,79 @@ def _readable(part: str) -> str:
     return part
 
 
-def _look(path: Path, root: Path) -> tuple[BinaryIO, zipfile.ZipInfo] | None:
-    """A file, open, and what the archive says of it; None for what is no file, is gone, or is not ours to read."""
-    name = "/".join(map(_readable, path.relative_to(root).parts))
+def _name(path: Path, root: Path) -> str:
+    return "/".join(map(_readable, path.relative_to(root).parts))
+
+
+def _link(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return f"link to {_readable(str(path.readlink()))}"
+    return "link"
+
+
+def _look(path: Path, root: Path) -> tuple[BinaryIO, zipfile.ZipInfo] | str:
+    """A file, open, and what the archive says of it; or why it is left out."""
     try:
-        if path.is_symlink() or not path.is_file():
-            return None
-        info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+        if path.is_symlink():
+            return _link(path)
+        if not path.is_file():
+            return "not a regular file"
+        info = zipfile.ZipInfo.from_file(path, _name(path, root), strict_timestamps=False)
         return path.open("rb"), info
-    except OSError:
-        return None
+    except OSError as error:
+        return error.strerror or type(error).__name__
 
 
 def pieces(root: Path) -> Iterator[bytes]:
-    """A zip of all files below a folder, piece by piece. Links are left out: they may lead out of it."""
-    return pieces_of(root, ((path, None) for path in _all_files(root)))
+    """A zip of all files below a folder, piece by piece.
+
+    Links are left out: they may lead out of it. What is left out is listed in `LEFT_OUT_NAME`, but for the folders of
+    `LEFT_OUT`.
+    """
+    left_out: list[str] = []
+
+    def leave_out(path: Path, why: str) -> None:
+        said = f"{_name(path, root)}: {why}"
+        left_out.append(f"{said if said.isprintable() else ascii(said)}\n")
+
+    def listed() -> tuple[str, str] | None:
+        text = "Not in this archive:\n" + "".join(sorted(left_out))
+        return (LEFT_OUT_NAME, text) if left_out else None
+
+    yield from pieces_of(root, ((path, None) for path in _all_files(root, leave_out)), leave_out=leave_out, last=listed)
 
 
-def _all_files(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
+def _all_files(root: Path, leave_out: Callable[[Path, str], None]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        leave_out(Path(error.filename), error.strerror or type(error).__name__)
+
+    for folder, folders, files in os.walk(root, onerror=unreadable):
+        for name in folders:
+            if (path := Path(folder) / name).is_symlink():
+                leave_out(path, _link(path))
         folders[:] = sorted(set(folders) - LEFT_OUT)
         yield from (Path(folder) / name for name in sorted(files))
 
 
-def pieces_of(root: Path, files: Iterable[tuple[Path, int | None]]) -> Iterator[bytes]:
-    """A zip of some files below a folder, piece by piece: of each its first bytes, or (None) all of them."""
+def pieces_of(
+    root: Path,
+    files: Iterable[tuple[Path, int | None]],
+    *,
+    leave_out: Callable[[Path, str], None] | None = None,
+    last: Callable[[], tuple[str, str] | None] | None = None,
+) -> Iterator[bytes]:
+    """A zip of some files below a folder, piece by piece: of each its first bytes, or (None) all of them.
+
+    `leave_out` is told of each file that cannot be read, and why. `last` gives the name and the text of one more file,
+    after all others.
+    """
     sink = _Pieces()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
         for path, size in files:
             found = _look(path, root)
-            if found is None:
+            if isinstance(found, str):
+                if leave_out is not None:
+                    leave_out(path, found)
                 continue
             source, info = found
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -92,6 +138,11 @@ def pieces_of(root: Path, files: Iterable[tuple[Path, int | None]]) -> Iterator[
                     target.write(data)
                     yield sink.take()
             yield sink.take()
+        if last is not None and (more := last()) is not None:
+            name, text = more
+            while name in archive.NameToInfo:
+                name = f"_{name}"
+            archive.writestr(name, text)
     yield sink.take()
 
 

@@ -283,7 +283,8 @@ def test_a_name_that_yaml_reads_as_something_else_stays_a_name(name: str) -> Non
                 waiting += mapping.values()
             case list() as items:
                 waiting += items
-    assert min(found.values()) > 0 and found.keys() == NAMES
+    assert found.keys() == NAMES
+    assert min(found.values()) > 0
 
 
 NAMES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spawner.instance.archive import PIECE, pieces
+from spawner.instance.archive import LEFT_OUT_NAME, PIECE, pieces
 
 
 def test_the_archive_has_all_files_of_the_home_and_none_from_outside(tmp_path: Path) -> None:
@@ -25,10 +25,18 @@ def test_the_archive_has_all_files_of_the_home_and_none_from_outside(tmp_path: P
     (root / "link").symlink_to(secret)
     (root / "folder").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(root / "pipe")
+    os.mkfifo(root / "two\nlines")
     sent = list(pieces(root))
     archive = zipfile.ZipFile(io.BytesIO(b"".join(sent)))
     assert archive.testzip() is None
-    assert sorted(archive.namelist()) == ["data/a.ipynb", "数据.bin"]
+    assert sorted(archive.namelist()) == ["data/a.ipynb", LEFT_OUT_NAME, "数据.bin"]
+    assert archive.read(LEFT_OUT_NAME).decode().splitlines() == [
+        "Not in this archive:",
+        r"'two\nlines: not a regular file'",
+        f"folder: link to {tmp_path}",
+        f"link: link to {secret}",
+        "pipe: not a regular file",
+    ]
     assert archive.read("数据.bin") == large
     assert max(map(len, sent)) < 2 * PIECE, "it is sent as it grows"
 
@@ -57,6 +65,14 @@ def test_a_file_name_that_is_not_utf8_does_not_break_the_archive(tmp_path: Path)
     assert sorted(found.values()) == sorted([*odd.values(), "in a folder: a", "in a folder: b", "after them"])
     assert len({path.parent for path in found}) == 2, "both are still in one folder"
     assert found[Path("zz.txt")] == "after them"
+
+
+def test_a_file_with_the_name_of_the_list_stays(tmp_path: Path) -> None:
+    (tmp_path / LEFT_OUT_NAME).write_text("mine")
+    (tmp_path / "link").symlink_to("elsewhere")
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces(tmp_path))))
+    assert archive.read(LEFT_OUT_NAME) == b"mine"
+    assert archive.read(f"_{LEFT_OUT_NAME}").decode().endswith("link: link to elsewhere\n")
 
 
 @pytest.mark.parametrize("step", ["is_file", "open"])
