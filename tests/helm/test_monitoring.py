@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import helm_python as helm
@@ -82,7 +83,21 @@ def test_the_rules_are_those_of_the_file() -> None:
     rule = manifest_of(render(monitoring()), "PrometheusRule", RELEASE)
     assert rule["apiVersion"] == "monitoring.coreos.com/v1"
     assert LABELS.items() <= rule["metadata"]["labels"].items()
-    assert rule["spec"] == yaml.safe_load(RULES.read_text())
+    whole = yaml.safe_load(RULES.read_text())
+    assert whole["groups"].pop()["name"] == "freepool-backup"
+    assert rule["spec"] == whole
+
+
+def test_a_failed_backup_has_an_alert_where_there_are_backups() -> None:
+    values = monitoring() | {"fullnameOverride": "loans"}
+    backup = {"enabled": True, "existingClaim": "dumps", "seconds": 7200}
+    *_, group = manifest_of(render(values | {"backup": backup}), "PrometheusRule", "loans")["spec"]["groups"]
+    (rule,) = group["rules"]
+    assert (rule["alert"], rule["for"]) == ("FreepoolBackupFailed", "130m")
+    assert set(re.findall(r"{.*?}", rule["expr"])) == {f'{{namespace="{NAMESPACE}", cronjob="loans-backup"}}'}
+    left_out = values["monitoring"]["prometheusRule"] | {"leaveOut": ["FreepoolBackupFailed"]}
+    some = values | {"backup": backup, "monitoring": values["monitoring"] | {"prometheusRule": left_out}}
+    assert group not in manifest_of(render(some), "PrometheusRule", "loans")["spec"]["groups"]
 
 
 def test_alerts_are_left_out_and_get_the_address_of_their_runbook() -> None:
