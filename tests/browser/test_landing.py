@@ -66,7 +66,8 @@ def test_no_address_of_another_site_is_opened_after_a_login(visitor: Visitor) ->
 def test_the_hubs_pages_have_the_header_of_the_desk(
     enter: Callable[..., Visitor], picture: Picture, locale: str
 ) -> None:
-    visitor = enter(locale=locale, color_scheme="light" if locale == "en-US" else "dark")
+    scheme = "light" if locale == "en-US" else "dark"
+    visitor = enter(locale=locale, color_scheme=scheme, has_requests_noted=True)
     visitor.expected += ["status of 404", "status of 403", "status of 400", "status of 424"]
     visitor.visit(visitor.stack.link_for(visitor.user).removeprefix(visitor.stack.url))
     for path in (

@@ -131,3 +131,14 @@ def test_a_chosen_language_is_kept(enter: Enter) -> None:
     expect(heading(another)).to_have_text(IDLE["en"])
     button(another, "简体中文").click()
     expect(heading(another)).to_have_text(IDLE["zh-CN"])
+
+
+def test_a_page_that_needs_another_machine_is_noticed(enter: Enter) -> None:
+    """By what the browser writes to the console: what is asked of other machines fails there."""
+    visitor = enter()
+    page = visitor.context.new_page()
+    page.goto("data:text/html,<img src='http://example.org/1.png'><img src='http://192.0.2.1/2.png'>")
+    page.evaluate("fetch('http://example.net/').catch(() => {})")
+    page.close()
+    assert visitor.unexpected == 3 * ["console: Failed to load resource: net::ERR_NAME_NOT_RESOLVED"]
+    visitor.problems.clear()

@@ -19,7 +19,8 @@ from tests.stack import PROJECT, Stack, eventually, local_settings, running_stac
 Picture = Callable[[Page, str], None]
 
 
-def test_a_new_user_runs_an_example_restarts_and_stops(visitor: Visitor, picture: Picture) -> None:
+def test_a_new_user_runs_an_example_restarts_and_stops(enter: Callable[..., Visitor], picture: Picture) -> None:
+    visitor = enter(has_requests_noted=True)
     desk = visitor.open_desk()
     assert desk.url == f"{visitor.stack.url}/services/desk/", "the URL must not contain the token"
     picture(desk, "desk")

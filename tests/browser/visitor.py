@@ -24,6 +24,8 @@ from spawner.user_hosts import host_of_user
 from tests.stack import Stack, eventually
 
 HERE = "127.0.0.1"
+CLUSTER = "10.*"
+"""Addresses of the test cluster."""
 TLS_HOST = "lab.test"
 """A name that the browser of the tests finds on loopback, as it does all below it."""
 PATIENCE_MS = 20_000
@@ -40,12 +42,16 @@ REPORT_POLICY_VIOLATIONS = (
 def launch(kind: BrowserType, *, has_windows: bool = False) -> Browser:
     """The system's Chromium, without its background requests.
 
+    It finds no other machine, so a page that needs one writes an error to the console.
     It is the build without windows: `chromium` opens one for each context, which takes more processor time than a page
     of ours. Notifications need one.
     """
     program = shutil.which("chromium" if has_windows else "chromium-headless-shell")
     assert program, "these tests need Chromium: tests/setup installs it"
-    names = f"--host-resolver-rules=MAP {TLS_HOST} {HERE}, MAP *.{TLS_HOST} {HERE}"
+    names = (
+        f"--host-resolver-rules=EXCLUDE {HERE}, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE {CLUSTER}, "
+        f"MAP {TLS_HOST} {HERE}, MAP *.{TLS_HOST} {HERE}, MAP * ~NOTFOUND"
+    )
     return kind.launch(
         executable_path=program, args=["--no-sandbox", "--disable-quic", "--disable-background-networking", names]
     )
@@ -62,16 +68,23 @@ class Visitor:
     expected: list[str] = field(default_factory=list)
 
     @classmethod
-    def enter(cls, browser: Browser, stack: Stack, user: str, **options: Any) -> Visitor:
-        """Open a browser context for the user. `options` are Playwright's."""
+    def enter(
+        cls, browser: Browser, stack: Stack, user: str, *, has_requests_noted: bool = False, **options: Any
+    ) -> Visitor:
+        """Open a browser context for the user. `options` are Playwright's.
+
+        `has_requests_noted`: each request to another machine counts as a problem, also one whose failure the browser
+        does not report, such as a beacon. That takes processor time for every request.
+        """
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US"} | options)
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(REPORT_POLICY_VIOLATIONS)
         visitor = cls(stack, user, context)
         context.on("console", lambda message: visitor._note(message.type == "error", f"console: {message.text}"))
         context.on("weberror", lambda error: visitor._note(True, f"script: {error.error}"))
-        context.on("request", lambda request: visitor._note_request(request.url))
-        context.on("page", lambda page: page.on("websocket", lambda socket: visitor._note_request(socket.url)))
+        if has_requests_noted:
+            context.on("request", lambda request: visitor._note_request(request.url))
+            context.on("page", lambda page: page.on("websocket", lambda socket: visitor._note_request(socket.url)))
         return visitor
 
     def _note(self, is_problem: bool, text: str) -> None:
