@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ from typing import Any
 import pytest
 
 from spawner.catalog import Example, load_catalog
+from tests.cluster.network import cache
 from tests.examples.notebook import Jupyter, Run
 from tests.images.recipes import lock
 from tests.models.made import make_store
@@ -230,6 +234,26 @@ def known_before() -> list[list[str]]:
     return chats
 
 
+def tiny_qwen(folder: Path) -> Path:
+    """The files of the tiny model. To make it takes 15 s of a processor, so it is kept for other runs on this machine,
+    under a name that says what it was made from. `folder` is for temporary files."""
+    script, chats = Path(__file__).parent / "tiny_qwen.py", json.dumps(known_before())
+    made_from = [script.read_bytes(), chats.encode(), (PROJECT / "images/tools/requirements.lock").read_bytes()]
+    kept = cache() / f"tiny-qwen-{hashlib.sha256(b'|'.join(made_from)).hexdigest()[:16]}"
+    if not kept.exists():
+        subprocess.run(
+            [TOOLS / "bin/python", script, folder / "made"],
+            input=chats, text=True, capture_output=True, check=True, env={**os.environ, "TMPDIR": str(folder)},
+        )  # fmt: skip
+        cache().mkdir(parents=True, exist_ok=True)
+        whole = Path(tempfile.mkdtemp(prefix=".tiny-qwen-", dir=cache())) / "made"
+        shutil.copytree(folder / "made", whole)
+        with contextlib.suppress(OSError):  # another run was quicker
+            whole.rename(kept)
+        shutil.rmtree(whole.parent)
+    return kept
+
+
 @pytest.fixture(scope="module")
 def stack_with_models() -> Iterator[Stack]:
     """A Freepool whose model cache has a tiny model in the place of each that the catalog names."""
@@ -237,12 +261,7 @@ def stack_with_models() -> Iterator[Stack]:
         pytest.skip("the torch image is not installed")
     with tempfile.TemporaryDirectory(prefix="freepool-") as name:
         folder = Path(name)
-        subprocess.run(
-            [TOOLS / "bin/python", Path(__file__).parent / "tiny_qwen.py", folder / "made"],
-            input=json.dumps(known_before()), text=True, capture_output=True, check=True,
-            env={**os.environ, "TMPDIR": name},
-        )  # fmt: skip
-        contents = {path.name: path.read_bytes() for path in (folder / "made").iterdir()}
+        contents = {path.name: path.read_bytes() for path in tiny_qwen(folder).iterdir()}
         for model in CATALOG.models:
             make_store(folder / "models", contents, model_id=model.id, repository=model.repository)
         settings = local_settings(folder / "settings.yaml", models=str(folder / "models"))
