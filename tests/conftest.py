@@ -20,7 +20,7 @@ from tests.lean import lean_settings
 from tests.links.repositories import git_over_tls
 from tests.save.git_server import GitServer
 from tests.session import leftovers, logs, schedule, summary
-from tests.stack import PROJECT, ROOMY, Stack, local_settings, running_stack, write_catalog
+from tests.stack import PROJECT, Stack, local_settings, running_stack, stack_with_demo_cloud, write_catalog
 
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
@@ -88,24 +88,9 @@ def shared_stack(mail_box: MailBox, git_server: tuple[GitServer, Path]) -> Itera
 
 @pytest.fixture(scope="session")
 def demo_stack() -> Iterator[Stack]:
-    """One Freepool with the stand-in cloud beside it, for all tests of the paid path: each has people of its own.
-
-    `cpu-large` can be had once, so that two people are enough for a line. One person may start as often as they like.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-
-    def change(data: dict[str, Any]) -> None:
-        large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
-        large["limit"] = 1
-
-    try:
-        limits = ROOMY | {"start_by_person": ROOMY["start_by_address"]}
-        settings = local_settings(folder / "settings.yaml", rate_limits=limits)
-        catalog = write_catalog(folder / "catalog.yaml", change)
-        with running_stack(folder / "s", catalog=catalog, settings=settings, arguments=("--demo-cloud",)) as stack:
-            yield stack
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """One Freepool with the stand-in cloud beside it, for all tests of the paid path: each has people of its own."""
+    with stack_with_demo_cloud() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

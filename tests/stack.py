@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -315,3 +316,23 @@ def _wait_ready(stack: Stack) -> str:
         if found:
             return found.group(1)
     raise AssertionError("freepool up ended:\n" + "\n".join(stack.output))
+
+
+@contextmanager
+def stack_with_demo_cloud() -> Iterator[Stack]:
+    """A Freepool with the stand-in cloud beside it.
+
+    `cpu-large` can be had once, so that two people are enough for a line. One person may start as often as they like.
+    """
+
+    def change(data: dict[str, Any]) -> None:
+        large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
+        large["limit"] = 1
+
+    with tempfile.TemporaryDirectory(prefix="freepool-") as place:
+        folder = Path(place)
+        limits = ROOMY | {"start_by_person": ROOMY["start_by_address"]}
+        settings = local_settings(folder / "settings.yaml", rate_limits=limits)
+        catalog = write_catalog(folder / "catalog.yaml", change)
+        with running_stack(folder / "s", catalog=catalog, settings=settings, arguments=("--demo-cloud",)) as stack:
+            yield stack

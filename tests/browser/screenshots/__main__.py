@@ -19,11 +19,12 @@ from tests.browser.screenshots.desk import shoot_desk, shoot_example, shoot_queu
 from tests.browser.screenshots.login import shoot_login, stack_with_provider
 from tests.browser.screenshots.outage import shoot_outage
 from tests.browser.screenshots.pages import shoot_pages
+from tests.browser.screenshots.paid import shoot_paid
 from tests.browser.screenshots.shoot import Shoot
 from tests.browser.screenshots.time import shoot_time
 from tests.browser.visitor import PATIENCE_MS, launch
 from tests.channels.servers import channels_by, mail_server
-from tests.stack import Stack, local_settings, running_stack, write_catalog
+from tests.stack import Stack, local_settings, running_stack, stack_with_demo_cloud, write_catalog
 
 Story = Callable[[Shoot], None]
 STORIES: dict[str, Story] = {
@@ -35,6 +36,7 @@ STORIES: dict[str, Story] = {
     "outage": shoot_outage,
 }
 LOGIN_STORIES: dict[str, Story] = {"login": shoot_login}
+PAID_STORIES: dict[str, Story] = {"paid": shoot_paid}
 
 
 def change_catalog(data: dict[str, Any]) -> None:
@@ -81,7 +83,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshots", description=__doc__)
     parser.add_argument("folder", type=Path, help="for all pictures: NAME-LANGUAGE-SCHEME-WIDTH.png")
     parser.add_argument("--docs", type=Path, help="docs/screenshots: English in light, Chinese in dark, small files")
-    parser.add_argument("--only", nargs="+", default=[], choices=[*STORIES, *LOGIN_STORIES], help="these stories")
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=[*STORIES, *LOGIN_STORIES, *PAID_STORIES], help="these stories"
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     camera = Camera(options.folder, options.docs)
@@ -89,7 +93,9 @@ def main() -> int:
     failed: list[str] = []
     with sync_playwright() as playwright:
         browser = launch(playwright.chromium)
-        for stack_of, stories in ((stack_with_hours, STORIES), (stack_with_provider, LOGIN_STORIES)):
+        for stack_of, stories in (
+            (stack_with_hours, STORIES), (stack_with_provider, LOGIN_STORIES), (stack_with_demo_cloud, PAID_STORIES),
+        ):  # fmt: skip
             wanted = {name: story for name, story in stories.items() if not options.only or name in options.only}
             if wanted:
                 with stack_of() as stack:

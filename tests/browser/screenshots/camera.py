@@ -73,6 +73,7 @@ class Camera:
                 page.evaluate(LOAD_PICTURES)
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
                 path = self.folder / f"{name}-{language}-{scheme}-{size['width']}.png"
+                path.parent.mkdir(exist_ok=True)
                 page.screenshot(path=path, animations="disabled", full_page=full)
                 self.taken += 1
                 if keep and self.docs and size == WIDE and scheme == KEPT[language]:
