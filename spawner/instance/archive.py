@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +23,9 @@ from spawner.instance.save.rooms import save_documents
 PIECE = 256 * 1024
 LEFT_OUT_NAME = "freepool-left-out.txt"
 """Name of the archive's own list of what it lacks; there is one where something is missing."""
+TITLE = "Not in this archive, or not whole:\n"
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, line ends, and marks that turn the direction of text."""
 
 
 class _Pieces:
@@ -56,57 +61,80 @@ def _readable(part: str) -> str:
 
 
 def _name(path: Path, root: Path) -> str:
-    return "/".join(map(_readable, path.relative_to(root).parts))
+    return "/".join(map(_readable, path.relative_to(root).parts)) or "."
 
 
-def _link(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return f"link to {_readable(str(path.readlink()))}"
-    return "link"
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _look(path: Path, root: Path) -> tuple[BinaryIO, zipfile.ZipInfo] | str:
     """A file, open, and what the archive says of it; or why it is left out."""
     try:
-        if path.is_symlink():
-            return _link(path)
-        if not path.is_file():
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return f"link to {'/'.join(map(_readable, str(path.readlink()).split('/')))}"
+        if not stat.S_ISREG(mode):
             return "not a regular file"
         info = zipfile.ZipInfo.from_file(path, _name(path, root), strict_timestamps=False)
-        return path.open("rb"), info
+        # It may have become a link or a pipe meanwhile.
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb"), info
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return _why(error)
 
 
 def pieces(root: Path) -> Iterator[bytes]:
     """A zip of all files below a folder, piece by piece.
 
-    Links are left out: they may lead out of it. What is left out is listed in `LEFT_OUT_NAME`, but for the folders of
-    `LEFT_OUT`.
+    Links are left out: they may lead out of it. What is left out is listed in `LEFT_OUT_NAME`, but for what has a name
+    of `LEFT_OUT`. A list that a user has unpacked with an older zip is not packed again.
     """
     left_out: list[str] = []
 
     def leave_out(path: Path, why: str) -> None:
-        said = f"{_name(path, root)}: {why}"
-        left_out.append(f"{said if said.isprintable() else ascii(said)}\n")
+        left_out.append(f"{UNSAFE.sub(_escaped, f'{_name(path, root)}: {why}')}\n")
 
     def listed() -> tuple[str, str] | None:
-        text = "Not in this archive:\n" + "".join(sorted(left_out))
-        return (LEFT_OUT_NAME, text) if left_out else None
+        return (LEFT_OUT_NAME, TITLE + "".join(sorted(left_out))) if left_out else None
 
-    yield from pieces_of(root, ((path, None) for path in _all_files(root, leave_out)), leave_out=leave_out, last=listed)
+    files = ((path, None) for path in _all_files(root, leave_out) if not _is_own_list(path, root))
+    yield from pieces_of(root, files, leave_out=leave_out, last=listed)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _is_own_list(path: Path, root: Path) -> bool:
+    with contextlib.suppress(OSError, UnicodeError):
+        if path == root / LEFT_OUT_NAME and stat.S_ISREG(path.lstat().st_mode):
+            with path.open(encoding="utf-8") as file:
+                return file.readline() == TITLE
+    return False
 
 
 def _all_files(root: Path, leave_out: Callable[[Path, str], None]) -> Iterator[Path]:
-    def unreadable(error: OSError) -> None:
-        leave_out(Path(error.filename), error.strerror or type(error).__name__)
-
-    for folder, folders, files in os.walk(root, onerror=unreadable):
-        for name in folders:
-            if (path := Path(folder) / name).is_symlink():
-                leave_out(path, _link(path))
-        folders[:] = sorted(set(folders) - LEFT_OUT)
-        yield from (Path(folder) / name for name in sorted(files))
+    """Everything but folders. Without recursion: users nest folders deeper than Python its calls."""
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        folders = []
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in found
+                )
+        except OSError as error:
+            leave_out(folder, _why(error))
+            continue
+        for name, is_folder, is_link in entries:
+            if name in LEFT_OUT and (is_folder or is_link):
+                continue
+            if is_folder:
+                folders.append(folder / name)
+            else:
+                yield folder / name
+        pending += reversed(folders)
 
 
 def pieces_of(
@@ -133,17 +161,28 @@ def pieces_of(
             info.compress_type = zipfile.ZIP_DEFLATED
             left = size
             with source, archive.open(info, "w", force_zip64=True) as target:
-                while data := source.read(PIECE if left is None else min(PIECE, left)):
+                while data := _read(source, PIECE if left is None else min(PIECE, left), path, leave_out):
                     left = None if left is None else left - len(data)
                     target.write(data)
                     yield sink.take()
             yield sink.take()
         if last is not None and (more := last()) is not None:
             name, text = more
-            while name in archive.NameToInfo:
+            taken = {path.split("/")[0].casefold() for path in archive.namelist()}
+            while name.casefold() in taken:
                 name = f"_{name}"
             archive.writestr(name, text)
     yield sink.take()
+
+
+def _read(source: BinaryIO, size: int, path: Path, leave_out: Callable[[Path, str], None] | None) -> bytes:
+    """The next bytes; none at the end, and where they cannot be read."""
+    try:
+        return source.read(size)
+    except OSError as error:
+        if leave_out is not None:
+            leave_out(path, f"incomplete: {_why(error)}")
+        return b""
 
 
 class ArchiveHandler(JupyterHandler):
