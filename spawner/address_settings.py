@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,11 @@ LOOPBACK = "127.0.0.1"
 def socket_url(path: Path) -> str:
     """URL of a Unix socket as JupyterHub and configurable-http-proxy write it."""
     return f"http+unix://{quote(str(path), safe='')}"
+
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+"""A host as a browser's Host header has it, with or without a port."""
 
 
 class AddressSettings(BaseModel):
@@ -78,15 +84,24 @@ class AddressSettings(BaseModel):
             return None
         try:
             url = urlsplit(public)
-            is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0 and "@" not in url.netloc
+            is_host = (
+                url.scheme in DEFAULT_PORTS
+                and public.startswith(url.scheme)
+                and url.port != 0
+                and HOST.fullmatch(url.netloc)
+            )
         except ValueError:
             is_host = False
+        if not public.isascii():
+            raise ValueError("write a name in other letters as browsers send it, such as https://xn--fsqu00a.example")
         if not is_host:
             raise ValueError("must be the address that browsers use, such as https://lab.example.org")
         if url.path not in ("", "/") or url.query or url.fragment:
             raise ValueError(
                 f"a path is not supported: give Freepool a host name of its own, such as {url.scheme}://lab.example.org"
             )
+        if url.port == DEFAULT_PORTS[url.scheme]:
+            raise ValueError(f"leave :{url.port} out, as browsers do")
         return public
 
     @model_validator(mode="before")

@@ -45,7 +45,7 @@ def default_public(address: str, port: int, hosts: NotebookHosts) -> str:
     """The base URL that browsers use where none is set. The name `localhost` can have subdomains, 127.0.0.1 cannot."""
     is_loopback = address in ("127.0.0.1", "::1", LOCALHOST)
     host = LOCALHOST if is_loopback and hosts is not NotebookHosts.SHARED else host_in_url(address)
-    return f"http://{host}:{port}/"
+    return f"http://{host}/" if port == 80 else f"http://{host}:{port}/"  # as browsers write it
 
 
 def host_in_url(host: str) -> str:

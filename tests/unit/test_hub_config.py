@@ -98,7 +98,13 @@ def test_on_one_machine_nothing_but_the_proxy_has_a_port(settings: Settings) -> 
         ("https://lab.example.org:99999", "must be the address that browsers use"),
         ("https://[::1", "must be the address that browsers use"),
         ("https://user:word@lab.example.org", "must be the address that browsers use"),
+        ("HTTPS://lab.example.org", "must be the address that browsers use"),
         ("https://:word@lab.example.org", "must be the address that browsers use"),
+        ("https://lab%2Eexample.org", "must be the address that browsers use"),
+        ("https://lab.example.org:", "must be the address that browsers use"),
+        ("https://数据.example", "write a name in other letters as browsers send it, such as https://xn--"),
+        ("https://lab.example.org:443", "leave :443 out, as browsers do"),
+        ("http://lab.example.org:80/", "leave :80 out, as browsers do"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused_at_once_in_words(
@@ -158,3 +164,9 @@ def test_names_of_the_release_before_still_work_and_say_the_new_ones(settings: S
     with pytest.warns(FutureWarning, match="use_login_links"):
         log_in_by_link(c, settings)
     assert c.LinkAuthenticator.allow_all is True
+
+
+def test_port_80_is_left_out_as_browsers_leave_it_out(settings: Settings) -> None:
+    given = settings.model_dump(exclude={"public", "subdomain_host"}) | {"public_port": 80, "address": "127.0.0.1"}
+    found = Settings.model_validate(given)
+    assert (found.public_url, found.subdomain_host) == ("http://localhost/", "http://localhost")
