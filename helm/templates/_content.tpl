@@ -31,13 +31,13 @@ instance_desk_url: http://{{ include "freepool.host" (list . "proxy") }}:{{ .Val
 {{- end }}
 desk_host: {{ include "freepool.host" (list . "desk") }}
 desk_port: 8002
-public: {{ include "freepool.public" . }}
+public: {{ include "freepool.public" . | quote }}
 {{- include "freepool.hubs" . }}
 {{- if or .Values.steward.notifyUrl .Values.steward.notifySecret }}
 notify_url_file: /srv/notify/notify-url
 {{- end }}
 {{- with include "freepool.subdomainHost" . }}
-subdomain_host: {{ . }}
+subdomain_host: {{ . | quote }}
 {{- else }}
 notebook_hosts: shared
 {{- end }}
@@ -108,11 +108,11 @@ paid:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 kubernetes:
-  namespace: {{ include "freepool.poolNamespace" . }}
+  namespace: {{ include "freepool.poolNamespace" . | quote }}
   pull_policy: {{ .Values.pool.pullPolicy }}
   pull_secrets: {{ toJson .Values.pool.pullSecrets }}
 {{- with include "freepool.modelsClaim" . }}
-  models_claim: {{ . }}
+  models_claim: {{ . | quote }}
 {{- end }}
 {{- if and .Values.models.enabled .Values.models.image }}
   models_image: {{ .Values.models.image | quote }}
@@ -121,14 +121,14 @@ kubernetes:
   gpu_metrics_url: {{ toJson . }}
 {{- end }}
 {{- if .Values.priorityClasses.create }}
-  priority_class: {{ include "freepool.priorityClass" (list . "instance") }}
-  warm_priority_class: {{ include "freepool.priorityClass" (list . "warm") }}
+  priority_class: {{ include "freepool.priorityClass" (list . "instance") | quote }}
+  warm_priority_class: {{ include "freepool.priorityClass" (list . "warm") | quote }}
 {{- else }}
 {{- with .Values.priorityClasses.names.instance }}
-  priority_class: {{ . }}
+  priority_class: {{ . | quote }}
 {{- end }}
 {{- with .Values.priorityClasses.names.warm }}
-  warm_priority_class: {{ . }}
+  warm_priority_class: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -168,10 +168,10 @@ kubernetes:
 {{- end -}}
 {{- if or $hubs.others (ne $hubs.name "main") }}
 hubs:
-  name: {{ $hubs.name }}
+  name: {{ $hubs.name | quote }}
   others: {{- toYaml $hubs.others | nindent 4 }}
   {{- with $hubs.drainTo }}
-  drain_to: {{ . }}
+  drain_to: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -67,7 +67,7 @@ notebooks have other ones, because a class that exists cannot be given another p
 {{/* (list $ "hub") → the labels that Services and policies select by */}}
 {{- define "freepool.selector" -}}
 app.kubernetes.io/name: {{ (index . 0).Chart.Name }}
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -164,7 +164,7 @@ desk's. As spawner/origins.py chooses it. Another chart's hub has to be told by 
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -10,7 +10,7 @@ app.kubernetes.io/component: instance
 {{- define "freepool.peer" -}}
 {{- $root := index . 0 }}{{ $component := index . 1 }}{{ $existing := $root.Values.existingHub -}}
 - namespaceSelector:
-    matchLabels: {kubernetes.io/metadata.name: {{ $root.Release.Namespace }}}
+    matchLabels: {kubernetes.io/metadata.name: {{ $root.Release.Namespace | quote }}}
   podSelector:
     matchLabels:
       {{- if and $existing.enabled (eq $component "hub") }}
@@ -24,7 +24,7 @@ app.kubernetes.io/component: instance
 
 {{- define "freepool.peer.instances" -}}
 - namespaceSelector:
-    matchLabels: {kubernetes.io/metadata.name: {{ include "freepool.poolNamespace" . }}}
+    matchLabels: {kubernetes.io/metadata.name: {{ include "freepool.poolNamespace" . | quote }}}
   podSelector:
     matchLabels: {{- include "freepool.instance" . | nindent 6 }}
 {{- end }}

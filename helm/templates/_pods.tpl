@@ -170,7 +170,7 @@ cookies desk ledger-url link people proxy slots steward
   projected:
     defaultMode: 0440
     sources:
-      - configMap: {name: {{ include "freepool.fullname" $root }}}
+      - configMap: {name: {{ include "freepool.fullname" $root | quote }}}
       {{- if eq (index . 1) "hub" }}
       - configMap: {name: {{ include "freepool.name" (list $root "hub") }}}
       - secret: {name: {{ include "freepool.name" (list $root "hub") }}}

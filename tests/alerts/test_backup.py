@@ -75,11 +75,11 @@ def test_a_first_backup_that_never_succeeded_raises_it(tmp_path: Path) -> None:
 
 
 def test_a_backup_that_is_not_started_raises_it(tmp_path: Path) -> None:
-    """Due at minute 10, and the controller does not make its Job."""
+    """Due 88,000 s before the test, and the controller does not make its Job: at minute 34 it is 25 hours late."""
     run(
         tmp_path,
-        {70 + PENDING - 1: False, 71 + PENDING: True},
+        {34 + PENDING - 1: False, 34 + PENDING: True},
         status_last_schedule_time="0x400",
         status_last_successful_time="60x400",
-        next_schedule_time="600x400",
+        next_schedule_time="-88000x400",
     )

@@ -95,6 +95,9 @@ def test_a_failed_backup_has_an_alert_where_there_are_backups() -> None:
     (rule,) = group["rules"]
     assert (rule["alert"], rule["for"]) == ("FreepoolBackupFailed", "130m")
     assert set(re.findall(r"{.*?}", rule["expr"])) == {f'{{namespace="{NAMESPACE}", cronjob="loans-backup"}}'}
+    nothing = values["monitoring"]["prometheusRule"] | {"leaveOut": None}
+    some = values | {"backup": backup, "monitoring": values["monitoring"] | {"prometheusRule": nothing}}
+    assert group in manifest_of(render(some), "PrometheusRule", "loans")["spec"]["groups"]
     left_out = values["monitoring"]["prometheusRule"] | {"leaveOut": ["FreepoolBackupFailed"]}
     some = values | {"backup": backup, "monitoring": values["monitoring"] | {"prometheusRule": left_out}}
     assert group not in manifest_of(render(some), "PrometheusRule", "loans")["spec"]["groups"]

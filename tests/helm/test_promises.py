@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -258,37 +259,53 @@ def test_a_claim_of_the_administrators_own_takes_the_place_of_each_claim_of_the_
     assert mounted == {("postgres", "my-database"), ("models", "my-models"), ("backup", "my-dumps")}
 
 
-@pytest.mark.parametrize("name", ["1234", "1e3", "true", "null"])
+@pytest.mark.parametrize("name", ["1234", "2026-11-28", "true", "null"])
 def test_a_name_that_yaml_reads_as_something_else_stays_a_name(name: str) -> None:
     values = {
         "existingSecret": name,
+        "image": {"pullSecrets": [name]},
         "database": {"embedded": {"persistence": {"storageClass": name}}},
-        "models": MODELS["models"] | {"existingClaim": name},
+        "models": MODELS["models"] | {"existingClaim": name, "pull": {"existingSecret": name}},
         "catalog": MODELS["catalog"],
         "backup": {"enabled": True, "existingClaim": name},
-        "pool": {"schedulerName": name},
-        "priorityClasses": {"create": False, "names": {"platform": name}},
+        "pool": {"namespace": name, "schedulerName": name},
+        "priorityClasses": {"create": False, "names": {"platform": name, "instance": name, "warm": name}},
         "serviceAccount": {"create": False, "name": name},
         "ingress": {"enabled": True, "className": name, "hosts": ["lab.example.org"]},
-    }
-    found: dict[str, int] = {}
-    waiting: list[Any] = [render(values)]
+        "monitoring": {
+            "namespaces": [name], "serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True},
+        },
+    }  # fmt: skip
+    manifests = render(values)
+    found: Counter[str] = Counter()
+    waiting: list[Any] = [*manifests, settings_of(manifests), *map(yaml.safe_load, _texts(manifests))]
     while waiting:
         match waiting.pop():
             case dict() as mapping:
                 for key, value in mapping.items():
-                    if key in NAMES:
+                    if key in NAMES or key in ("name", "namespace", "app.kubernetes.io/instance"):
                         assert isinstance(value, str), (key, value)
-                        found[key] = found.get(key, 0) + (value == name)
+                        found[key] += value == name
                 waiting += mapping.values()
             case list() as items:
                 waiting += items
-    assert found.keys() == NAMES
-    assert min(found.values()) > 0
+    assert not [key for key in NAMES if not found[key]]
+
+
+def _texts(manifests: list[Values]) -> list[str]:
+    """Files of ConfigMaps that are YAML."""
+    return [
+        text
+        for manifest in of_kind(manifests, "ConfigMap")
+        for name, text in manifest["data"].items()
+        if name.endswith(".yaml")
+    ]
 
 
 NAMES = {
     "claimName", "ingressClassName", "priorityClassName", "secretName", "serviceAccountName", "storageClassName",
+    "schedulerName", "kubernetes.io/metadata.name", "models_claim", "priority_class", "warm_priority_class",
+    "namespace",
 }  # fmt: skip
 
 
