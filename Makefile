@@ -77,7 +77,7 @@ $(LOCAL)/torch/.ready: $(TORCH_LOCK) images/torch/imports $(JUPYTERLAB) $(SETUP)
 	@hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
 
 # The tool chain's environment lies in the image's: where notebooks run in that, both are made anew.
-$(LOCAL)/torch/tools/.ready: $(TOOLS_LOCK) images/tools/imports $(SETUP) | $(UV)/.ready
+$(LOCAL)/torch/tools/.ready: $(TOOLS_LOCK) images/tools/imports images/tools/offer $(SETUP) | $(UV)/.ready
 	@$(PYTHON) hub_config/set_aside.py $(LOCAL)/torch
 	@test -e $(LOCAL)/torch/.ready || hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
 	@hub_config/setup tools $(LOCAL)/torch/tools $(TOOLS_LOCK)
@@ -101,10 +101,12 @@ lint: $(VENV)/.dev
 	@if command -v shellcheck >/dev/null; then git grep -lE '^#(!/(usr/bin/env bash|bin/sh)$$| shellcheck shell)' | xargs shellcheck -x; \
 	else echo "lint: shellcheck is not installed, so shell scripts are not checked"; fi
 
-test: ENVIRONMENTS += $(VENV)/.dev
-test: setup
+test:
 	@tests/setup
-	@tests/torch
+	@hub_config/setup check
+	@tests/environment light
+	@$(MAKE) --no-print-directory setup ENVIRONMENTS="$(ENVIRONMENTS) $(VENV)/.dev"
+	@tests/environment torch
 	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
 
 # Under a lease, so that a run of another checkout has another cluster. It is made ready beside the rest: it waits for disks.

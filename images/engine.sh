@@ -33,14 +33,13 @@ wheel_folder() {
   done
 }
 
-# The lock of an image of instances. That of cpu names a build of PyTorch that PyPI does not have: where none is in reach,
-# the image gets gpu's lock. Empty for other images.
-lock_of() { # NAME
-  local lock wheels
-  lock=$(sed -n 's/^LOCK=//p' "$ROOT/images/instance/$1.args" 2>/dev/null) || true
+# The locks of an image of instances: the notebook's, and the tool chain's. Those of cpu name a build of PyTorch that PyPI
+# does not have: where none is in reach, the image gets gpu's locks. Nothing for other images.
+locks_of() { # NAME
+  local like=$1 wheels
   if [[ $1 == cpu && ( -z ${TORCH_INDEX:-} || -d ${TORCH_INDEX:-} ) ]]; then
     wheels=$(wheel_folder)
-    if [[ -z $wheels || -z $(find "$wheels" -maxdepth 1 -name 'torch-*+cpu-*') ]]; then lock=images/gpu/requirements.lock; fi
+    if [[ -z $wheels || -z $(find -L "$wheels" -maxdepth 1 -name 'torch-*+cpu-*') ]]; then like=gpu; fi
   fi
-  echo "$lock"
+  sed -nE 's/^(LOCK|TOOLS)=//p' "$ROOT/images/instance/$like.args" 2>/dev/null || true
 }

@@ -18,13 +18,14 @@ from packageurl import PackageURL
 
 RUN = Path(__file__).resolve().parent / "run"
 PYTHON = "/opt/freepool/bin/python"
-SITE = "/opt/freepool/lib/python3.11/site-packages"
+SITES = [f"/opt/freepool/{folder}lib/python3.11/site-packages" for folder in ("", "tools/")]
+"""The notebook's environment, and the tool chain's."""
 NPM = "/opt/freepool/proxy/node_modules/.package-lock.json"
 DEBIAN = "${db:Status-Status} ${Package} ${Version} ${Architecture}\n"
 LIST = f"""
 import importlib.metadata, json
-found = importlib.metadata.distributions(path=["{SITE}"])
-print(json.dumps(sorted((each.name, each.version, each.metadata["License-Expression"] or "") for each in found)))
+found = importlib.metadata.distributions(path={SITES})
+print(json.dumps(sorted({{(each.name, each.version, each.metadata["License-Expression"] or "") for each in found}})))
 """
 
 Ask = Callable[..., str]

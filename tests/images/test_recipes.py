@@ -31,6 +31,7 @@ def test_gpu_differs_from_cpu_by_lock_and_driver_only() -> None:
     cpu, gpu = arguments("cpu"), arguments("gpu")
     assert {name for name in cpu.keys() | gpu.keys() if cpu.get(name) != gpu.get(name)} == {
         "LOCK",
+        "TOOLS",
         "NVIDIA_DRIVER_CAPABILITIES",
     }
 
@@ -39,25 +40,34 @@ def test_every_argument_of_a_variant_is_one_that_the_recipe_knows() -> None:
     known = {text.split("=")[0] for name, text in instructions(IMAGES / "instance" / "Dockerfile") if name == "ARG"}
     for variant in VARIANTS:
         assert arguments(variant).keys() <= known
-        assert (ROOT / arguments(variant)["LOCK"]).exists()
+        assert all((ROOT / path).exists() for name, path in arguments(variant).items() if name in ("LOCK", "TOOLS"))
+
+
+def test_the_large_images_have_the_environments_of_one_machine() -> None:
+    """`make run HEAVY=1` installs the same two, with and without TORCH_INDEX."""
+    for variant, build in (("gpu", "requirements"), ("cpu", "processor")):
+        given = arguments(variant)
+        assert (given["LOCK"], given["TOOLS"]) == (f"images/torch/{build}.lock", f"images/tools/{build}.lock")
+    makefile = (ROOT / "Makefile").read_text()
+    for name, folder in (("TORCH_LOCK", "torch"), ("TOOLS_LOCK", "tools")):
+        assert f"{name} := images/{folder}/$(if $(TORCH_INDEX),processor,requirements).lock" in makefile
+
+
+def test_the_recipe_installs_with_the_same_versions_of_pip_and_uv_as_one_machine() -> None:
+    setup = (ROOT / "hub_config" / "setup").read_text()
+    lines = [text for name, text in instructions(IMAGES / "instance" / "Dockerfile") if name == "ARG"]
+    found = dict(text.split("=", 1) for text in lines if "=" in text)
+    for name in ("pip", "uv"):
+        (version,) = re.findall(rf"^{name}_version=(.+)$", setup, re.MULTILINE)
+        assert found[name.upper()] == f"{name}=={version}"
 
 
 def test_the_recipe_knows_no_variant() -> None:
     text = "\n".join(f"{name} {rest}" for name, rest in instructions(IMAGES / "instance" / "Dockerfile"))
     # The settings of JupyterLab are common to all, and lie beside the lock of the smallest.
-    text = text.replace("images/light/overrides.json", "")
+    for common in ("images/light/overrides.json", "images/instance/no-tools.txt"):
+        text = text.replace(common, "")
     assert not re.search(r"\b(light|cpu|gpu)\b", text)
-
-
-def test_the_gpu_lock_is_the_cpu_lock_with_another_pytorch() -> None:
-    cpu, gpu = (lock(ROOT / arguments(variant)["LOCK"]) for variant in ("cpu", "gpu"))
-    assert cpu.pop("torch") == gpu.pop("torch") + "+cpu"
-    assert {name for name in gpu if name not in cpu and not CUDA.fullmatch(name)} == set()
-    assert {name: version for name, version in gpu.items() if not CUDA.fullmatch(name)} == cpu
-
-
-def test_the_cpu_lock_has_everything_that_the_light_one_has() -> None:
-    assert lock(IMAGES / "light/requirements.lock").keys() <= lock(IMAGES / "cpu/requirements.lock").keys()
 
 
 def asked_for(path: Path) -> set[str]:
@@ -90,10 +100,14 @@ def test_the_two_locks_differ_by_the_build_of_pytorch_only(environment: str) -> 
     assert {name: version for name, version in pypi.items() if not CUDA.fullmatch(name)} == processor
 
 
-def test_the_torch_lock_has_what_pypis_build_of_pytorch_loads() -> None:
-    found, gpu = (lock(IMAGES / name / "requirements.lock") for name in ("torch", "gpu"))
-    assert {"nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13", "cuda-toolkit", "triton"} <= found.keys()
-    assert {name for name in found if CUDA.fullmatch(name)} == {name for name in gpu if CUDA.fullmatch(name)}
+@pytest.mark.parametrize("environment", ["torch", "tools"])
+def test_the_lock_for_pypis_pytorch_has_what_it_loads_and_is_satisfied_by_no_other_build(environment: str) -> None:
+    path = IMAGES / environment / "requirements.lock"
+    assert {"nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13", "cuda-toolkit", "triton"} <= lock(path).keys()
+    (torch,) = [Requirement(line) for line in path.read_text().splitlines() if line.startswith("torch=")]
+    version = lock(path)["torch"]
+    assert torch.specifier.contains(version)
+    assert not torch.specifier.contains(f"{version}+cpu")
 
 
 def test_the_tool_chain_runs_on_the_notebooks_build_of_pytorch() -> None:
@@ -110,32 +124,29 @@ def test_locks_leave_out_what_is_left_out_on_purpose(path: Path) -> None:
     assert left_out() == {"rfc3987-syntax", "lark", "opencv-python", "jupyter-kernel-client"}
 
 
-def test_the_cpu_lock_can_bring_no_cuda() -> None:
-    found = lock(IMAGES / "cpu/requirements.lock")
-    assert found["torch"].endswith("+cpu")
-    assert not [name for name in found if CUDA.fullmatch(name)]
-
-
-def lock_of(name: str, **variables: str) -> str:
-    """The lock that `images/build` gives an image of instances."""
+def locks_of(name: str, **variables: str) -> list[str]:
+    """The locks that `images/build` gives an image of instances."""
     environment = {name: value for name, value in os.environ.items() if name not in ("TORCH_INDEX", "PIP_FIND_LINKS")}
     return subprocess.run(
-        ["bash", "-c", f"ROOT={ROOT}; . images/engine.sh; lock_of {name}"],
+        ["bash", "-c", f"ROOT={ROOT}; . images/engine.sh; locks_of {name}"],
         cwd=ROOT, env={**environment, "PYTHON": sys.executable, **variables},
         capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+    ).stdout.split()  # fmt: skip
 
 
 def test_cpu_gets_the_build_of_pytorch_that_is_in_reach(tmp_path: Path) -> None:
-    small, pypi = "images/cpu/requirements.lock", "images/gpu/requirements.lock"
-    assert lock_of("cpu") == pypi
-    assert lock_of("cpu", TORCH_INDEX="https://torch.example/cpu") == small
-    assert lock_of("cpu", TORCH_INDEX=str(tmp_path)) == pypi, "an empty folder has no build"
+    small, pypi = (
+        [f"images/{folder}/{build}.lock" for folder in ("torch", "tools")] for build in ("processor", "requirements")
+    )
+    assert locks_of("cpu") == pypi
+    assert locks_of("cpu", TORCH_INDEX="https://torch.example/cpu") == small
+    assert locks_of("cpu", TORCH_INDEX=str(tmp_path)) == pypi, "an empty folder has no build"
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").touch()
-    assert lock_of("cpu", TORCH_INDEX=str(tmp_path)) == small
-    assert lock_of("cpu", PIP_FIND_LINKS=str(tmp_path)) == small
-    assert lock_of("light", TORCH_INDEX="https://torch.example/cpu") == "images/light/requirements.lock"
-    assert lock_of("hub") == ""
+    assert locks_of("cpu", TORCH_INDEX=str(tmp_path)) == small
+    assert locks_of("cpu", PIP_FIND_LINKS=str(tmp_path)) == small
+    assert locks_of("gpu", TORCH_INDEX=str(tmp_path)) == pypi
+    assert locks_of("light", TORCH_INDEX="https://torch.example/cpu") == ["images/light/requirements.lock"]
+    assert locks_of("hub") == []
 
 
 def test_nobody_is_root(dockerfile: Path) -> None:
@@ -152,14 +163,14 @@ def test_layers_go_from_seldom_to_often() -> None:
     found = instructions(IMAGES / "instance" / "Dockerfile")
     stage = max(index for index, (name, _) in enumerate(found) if name == "FROM")
     copied = [text.split()[-1] for name, text in found[stage:] if name == "COPY"]
-    assert copied == ["/opt/freepool/requirements.lock", "/", "/"]
+    assert copied == ["/opt/freepool/requirements.lock", "/opt/freepool/tools.lock", "/opt/freepool/build/", "/", "/"]
 
 
 def test_what_is_copied_is_there(dockerfile: Path) -> None:
     for name, text in instructions(dockerfile):
         if name == "COPY" and "--from" not in text:
             for source in [word for word in text.split() if not word.startswith("--")][:-1]:
-                assert source == "${LOCK}" or [*ROOT.glob(source)], source
+                assert source in ("${LOCK}", "${TOOLS}") or [*ROOT.glob(source)], source
 
 
 def test_no_package_host_is_named() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.session.schedule import scope_of
 
 COMMANDS = {
-    "the torch image is not installed": "tests/torch",
+    "the torch image is not installed": "tests/environment torch",
     "the image cpu is not built": "make images IMAGES=cpu",
     "the image gpu is not built": "make images IMAGES=gpu",
     "it takes long": "export FREEPOOL_EXAMPLES=all",

@@ -84,7 +84,7 @@ def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped_and_what_an
     assert code == 0, printed
     assert f"file: {elsewhere}\n" in printed
     assert "left behind" not in printed
-    command = "tests/torch && .venv/bin/python -m pytest test_some.py"
+    command = "tests/environment torch && .venv/bin/python -m pytest test_some.py"
     assert f"  1 because the torch image is not installed: {command}\n" in printed
 
 

@@ -40,7 +40,7 @@ def test_an_environment_has_all_that_its_packages_require(name: str) -> None:
         lock = f"images/{name}/processor.lock"
     found = prove.installed([str(folder)])
     differences = [*prove.differences(prove.pinned((PROJECT / lock).read_text().splitlines()), found)]
-    assert differences == [], "its lock has changed: `make setup .venv/.dev`, for torch `tests/torch`, install it anew"
+    assert differences == [], "the lock has changed: run `make setup .venv/.dev`, or `tests/environment NAME`"
     assert [*prove.unmet(found)] == []
 
 
