@@ -67,7 +67,7 @@ def test_the_hubs_pages_have_the_header_of_the_desk(
     enter: Callable[..., Visitor], picture: Picture, locale: str
 ) -> None:
     scheme = "light" if locale == "en-US" else "dark"
-    visitor = enter(locale=locale, color_scheme=scheme, has_requests_noted=True)
+    visitor = enter(locale=locale, color_scheme=scheme, records_requests=True)
     visitor.expected += ["status of 404", "status of 403", "status of 400", "status of 424"]
     visitor.visit(visitor.stack.link_for(visitor.user).removeprefix(visitor.stack.url))
     for path in (

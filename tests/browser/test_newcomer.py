@@ -20,7 +20,7 @@ Picture = Callable[[Page, str], None]
 
 
 def test_a_new_user_runs_an_example_restarts_and_stops(enter: Callable[..., Visitor], picture: Picture) -> None:
-    visitor = enter(has_requests_noted=True)
+    visitor = enter(records_requests=True)
     desk = visitor.open_desk()
     assert desk.url == f"{visitor.stack.url}/services/desk/", "the URL must not contain the token"
     picture(desk, "desk")

@@ -12,7 +12,7 @@ from tests.browser.visitor import Visitor
 from tests.cloud.steer import Steer
 from tests.stack import Stack
 
-LOOK: dict[str, Any] = {"viewport": WIDE, "reduced_motion": "reduce", "has_requests_noted": True}
+LOOK: dict[str, Any] = {"viewport": WIDE, "reduced_motion": "reduce", "records_requests": True}
 
 
 @told_in("en")
@@ -21,9 +21,7 @@ def test_a_user_links_an_account_runs_an_instance_moves_files_and_deletes_it(
 ) -> None:
     scheme = {"en": "light", "zh-CN": "dark"}[language]
     name = USERS[language][0]
-    visitor = Visitor.enter(
-        chromium, demo_stack, name, locale=language, color_scheme=scheme, has_requests_noted=True, **LOOK
-    )
+    visitor = Visitor.enter(chromium, demo_stack, name, locale=language, color_scheme=scheme, **LOOK)
     tour_as_owner(Tour(visitor.open_desk(), language, picture), visitor, demo_stack, cloud_beside)
     visitor.leave()
 
@@ -36,4 +34,5 @@ def test_an_administrator_pauses_and_allows_paid_instances(
     assert demo_stack.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
     visitor = Visitor.enter(chromium, demo_stack, name, locale=language, **LOOK)
     tour_as_administrator(Tour(visitor.open_desk(), language, picture), demo_stack, cloud_beside)
+    assert visitor.unexpected == []
     visitor.leave()

@@ -69,11 +69,11 @@ class Visitor:
 
     @classmethod
     def enter(
-        cls, browser: Browser, stack: Stack, user: str, *, has_requests_noted: bool = False, **options: Any
+        cls, browser: Browser, stack: Stack, user: str, *, records_requests: bool = False, **options: Any
     ) -> Visitor:
         """Open a browser context for the user. `options` are Playwright's.
 
-        `has_requests_noted`: each request to another machine counts as a problem, also one whose failure the browser
+        `records_requests`: each request to another machine counts as a problem, also one whose failure the browser
         does not report, such as a beacon. That takes processor time for every request.
         """
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US"} | options)
@@ -82,7 +82,7 @@ class Visitor:
         visitor = cls(stack, user, context)
         context.on("console", lambda message: visitor._note(message.type == "error", f"console: {message.text}"))
         context.on("weberror", lambda error: visitor._note(True, f"script: {error.error}"))
-        if has_requests_noted:
+        if records_requests:
             context.on("request", lambda request: visitor._note_request(request.url))
             context.on("page", lambda page: page.on("websocket", lambda socket: visitor._note_request(socket.url)))
         return visitor

@@ -251,6 +251,9 @@ def tiny_qwen(folder: Path) -> Path:
         with contextlib.suppress(OSError):  # another run was quicker
             whole.rename(kept)
         shutil.rmtree(whole.parent)
+        for other in cache().glob("tiny-qwen-*"):
+            if other != kept:
+                shutil.rmtree(other, ignore_errors=True)
     return kept
 
 

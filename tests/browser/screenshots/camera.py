@@ -90,5 +90,7 @@ class Camera:
         whole = self.folder / "kept.png"
         options: dict[str, Any] = {"animations": "disabled", "full_page": False}
         page.screenshot(path=whole, **options)
-        repaint(whole, self.docs / f"{name}{'' if language == 'en' else '-zh-dark'}.png")
+        target = self.docs / f"{name}{'' if language == 'en' else '-zh-dark'}.png"
+        target.parent.mkdir(exist_ok=True)
+        repaint(whole, target)
         whole.unlink()

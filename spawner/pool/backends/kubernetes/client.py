@@ -162,7 +162,7 @@ class Cluster:
                 yield answer.content
             finally:
                 if answer.connection is not None and answer.connection.transport is not None:
-                    # A polite end of TLS waits for the server's: up to 30 s where it is silent, and unknown to `close`.
+                    # A TLS shutdown waits up to 30 s for the server's close_notify, and `close` does not wait for it.
                     answer.connection.transport.abort()
                 answer.close()
 
