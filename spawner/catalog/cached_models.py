@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from spawner.catalog.parts import Identifier, Part
+from spawner.catalog.parts import Identifier, Part, Size
 
 
 class Source(StrEnum):
@@ -37,7 +37,7 @@ class Model(Part):
     files: tuple[str, ...] = Field(
         default=("*",), min_length=1, description="Patterns of the files that are needed, such as '*.safetensors'."
     )
-    size: ByteSize = Field(gt=0, description="Of these files together: users read it before they download.")
+    size: Size = Field(gt=0, description="Of these files together: users read it before they download.")
     licence: str = Field(min_length=1, max_length=100, description="Such as Apache-2.0.")
     seconds: int | None = Field(
         default=None, ge=1, description="How long a download took. Default: as fast as this platform's own downloads."

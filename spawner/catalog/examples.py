@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Self
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from spawner.catalog.parts import Identifier, Part, Text
+from spawner.catalog.parts import Identifier, Part, Size, Text
 
 
 class Needs(Part):
     """What an example needs: bytes of memory, and seconds to run on one core. `freepool examples measure` finds out."""
 
-    memory: ByteSize
+    memory: Size
     seconds: int = Field(ge=1)
-    disk: ByteSize | None = Field(default=None, description="Of files that it makes. Downloads of models come on top.")
-    accelerator_memory: ByteSize | None = Field(
+    disk: Size | None = Field(default=None, description="Of files that it makes. Downloads of models come on top.")
+    accelerator_memory: Size | None = Field(
         default=None, description="Memory of one accelerator. Unset: it needs none."
     )
 

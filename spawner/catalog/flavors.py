@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spawner.catalog.allowances import FlavorAllowance
 from spawner.catalog.idle import Idle, IdleChoice, in_short, rules_of
-from spawner.catalog.parts import Identifier, Part, Text
+from spawner.catalog.parts import Identifier, Part, Size, Text
 from spawner.catalog.sessions import LONGEST_SESSION_MINUTES
 
 OURS_TO_DECIDE = frozenset(
@@ -27,7 +27,7 @@ class Accelerator(Part):
 
     name: str
     count: int = Field(default=1, ge=1, le=16)
-    memory: ByteSize
+    memory: Size
     resource: str = "nvidia.com/gpu"
 
 
@@ -84,10 +84,10 @@ class Flavor(Part):
     title: Text
     summary: Text
     cpu: float = Field(gt=0, le=256)
-    memory: ByteSize
-    disk: ByteSize = Field(description="Size of the workspace; it is wiped with the instance.")
+    memory: Size
+    disk: Size = Field(description="Size of the workspace; it is wiped with the instance.")
     processes: int = Field(default=512, ge=64, le=32768)
-    reserve: ByteSize | None = Field(
+    reserve: Size | None = Field(
         default=None,
         description="Memory set aside per slot when room is counted. Notebooks are idle most of the time, so less than "
         "`memory` serves more users. Default: all of `memory`.",

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import ByteSize, Field
 
-from spawner.catalog.parts import Part
+from spawner.catalog.parts import Part, Size
 
 MIB = 1024**2
 LARGEST = ByteSize(4 * 1024 * MIB)
@@ -17,7 +17,7 @@ class Keep(Part):
     """Users choose on their home page whether their files are kept; without that nothing is."""
 
     enabled: bool = Field(default=False, description="Whether users can choose it.")
-    limit: ByteSize = Field(
+    limit: Size = Field(
         default=ByteSize(64 * MIB),
         ge=1,
         le=LARGEST,

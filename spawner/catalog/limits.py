@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import ByteSize, Field, field_validator
+from pydantic import Field, field_validator
 
-from spawner.catalog.parts import Identifier, Part
+from spawner.catalog.parts import Identifier, Part, Size
 
 
 class Defaults(Part):
@@ -51,7 +51,7 @@ class Limits(Part):
     warm_hours: float = Field(
         default=24.0, gt=0, le=24 * 365, description="A slot that has waited for so long is replaced by a fresh one."
     )
-    local_memory: ByteSize | None = Field(
+    local_memory: Size | None = Field(
         default=None, description="Memory that all local slots may reserve together. Default: 80 % of the machine's."
     )
 

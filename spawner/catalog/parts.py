@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+WHOLE_SIZE = r"^\s*\d*\.?\d+\s*[A-Za-z]*\s*$"
+
+
+def _be_whole(size: object) -> object:
+    """pydantic reads as much as it understands: 1,5GiB as one byte."""
+    if isinstance(size, str) and not re.fullmatch(WHOLE_SIZE, size):
+        raise PydanticCustomError("byte_size", "is not a valid size")
+    return size
+
+
+Size = Annotated[
+    ByteSize,
+    BeforeValidator(_be_whole),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": WHOLE_SIZE}, {"type": "integer", "minimum": 0}]}),
+]
+"""A number of bytes, as 512MiB, 1.5GB or 1000000."""
 LONGEST_ECHO = 40
 """Characters of a rejected value that are shown again to the person who sent it."""
 

@@ -88,6 +88,12 @@ def test_the_good_catalog_of_these_tests_is_valid(tmp_path: Path) -> None:
     assert catalog.flavor("small").reserved == 512 * 1024**2
 
 
+@pytest.mark.parametrize("size", ["1,5GiB", "2GiB; rm", "2G iB", "1_000MiB", "lots", "-2GiB", ""])
+def test_a_size_is_read_whole_or_not_at_all(size: str, tmp_path: Path) -> None:
+    [mistake] = mistakes_of(change("memory: 512MiB", f'memory: "{size}"'), tmp_path)
+    assert "memory: is not a valid size. Write it as 512MiB or 2GiB." in mistake
+
+
 def test_a_flavor_cannot_reserve_more_than_its_memory(tmp_path: Path) -> None:
     text = change("memory: 512MiB", "memory: 512MiB\n    reserve: 1GiB")
     [mistake] = mistakes_of(text, tmp_path)
