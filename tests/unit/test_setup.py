@@ -253,6 +253,15 @@ def test_an_environment_is_ready_only_after_its_imports_were_tried(tmp_path: Pat
     assert not (folder / ".ready").exists()
 
 
+def test_an_environment_without_its_configuration_is_made_anew(tmp_path: Path, index: Path) -> None:
+    """Its Python is the system's then."""
+    (tmp_path / "heavy" / "bin").mkdir(parents=True)
+    (tmp_path / "heavy" / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    done = set_up(tmp_path, index, "3.0")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "heavy" / "pyvenv.cfg").exists()
+
+
 def test_a_package_that_is_not_on_the_index_is_named(tmp_path: Path, index: Path) -> None:
     done = set_up(tmp_path, index, "4.0")
     assert done.returncode == 1
