@@ -175,7 +175,7 @@ async def test_the_end_of_a_watch_closes_its_connection_at_once(
         (second,) = await paper.make()
         await watched.seen(first, second)  # from the watch: it is open
         assert _connections_to(gate[0].port)
-        gate[0].stall()  # nobody answers the end of TLS
+        gate[0].stall()  # the server's close_notify never comes
     await watched.backend.close()
     assert not _connections_to(gate[0].port)
 
